@@ -1,0 +1,155 @@
+#include "base/files.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+
+namespace dewar {
+namespace {
+
+struct CloseDir {
+  void operator()(DIR* dir) const { ::closedir(dir); }
+};
+using UniqueDir = std::unique_ptr<DIR, CloseDir>;
+
+Result<std::vector<std::string>> names_in(UniqueFd dir, const std::string& what) {
+  const UniqueDir stream(::fdopendir(dir.get()));
+  if (!stream) return fail_errno("list " + what);
+  dir.release();  // the stream owns it now
+  std::vector<std::string> names;
+  errno = 0;
+  while (const dirent* entry = ::readdir(stream.get())) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  if (errno != 0) return fail_errno("list " + what);
+  std::ranges::sort(names);
+  return names;
+}
+
+/// Removes `name` below `parent`, trees first, staying on `device`.
+Result<void> remove_below(int parent, const std::string& name, dev_t device, const std::string& path) {
+  struct stat info {};
+  if (::fstatat(parent, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
+    return errno == ENOENT ? Result<void>{} : fail_errno("stat " + path);
+  if (!S_ISDIR(info.st_mode)) {
+    if (::unlinkat(parent, name.c_str(), 0) != 0 && errno != ENOENT) return fail_errno("remove " + path);
+    return {};
+  }
+  if (info.st_dev != device)
+    return fail(std::errc::cross_device_link, "remove " + path + ": something is mounted there");
+  UniqueFd dir(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!dir) return fail_errno("open " + path);
+  UniqueFd listed(::fcntl(dir.get(), F_DUPFD_CLOEXEC, 3));
+  for (const std::string& child : DEWAR_TRY(names_in(std::move(listed), path)))
+    DEWAR_TRY(remove_below(dir.get(), child, device, path + "/" + child));
+  if (::unlinkat(parent, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) return fail_errno("remove " + path);
+  return {};
+}
+
+}  // namespace
+
+Result<UniqueFd> open_file(const std::string& path, int flags, mode_t mode) {
+  UniqueFd fd(retry_eintr([&] { return ::open(path.c_str(), flags | O_CLOEXEC, mode); }));
+  if (!fd) return fail_errno("open " + path);
+  return fd;
+}
+
+Result<UniqueFd> open_at(const UniqueFd& dir, const std::string& name, int flags, mode_t mode) {
+  UniqueFd fd(retry_eintr([&] { return ::openat(dir.get(), name.c_str(), flags | O_CLOEXEC | O_NOFOLLOW, mode); }));
+  if (!fd) return fail_errno("open " + name);
+  return fd;
+}
+
+Result<std::string> read_all(int fd, const std::string& what, std::size_t limit) {
+  std::string text;
+  for (std::size_t block = 4096;; block = std::min<std::size_t>(block * 2, 1u << 20)) {
+    const std::size_t old = text.size();
+    text.resize(old + block);
+    const ssize_t n = retry_eintr([&] { return ::read(fd, text.data() + old, block); });
+    if (n < 0) return fail_errno("read " + what);
+    text.resize(old + static_cast<std::size_t>(n));
+    if (n == 0) return text;
+    if (text.size() > limit) return fail(std::errc::file_too_large, "read " + what);
+  }
+}
+
+Result<std::string> read_file(const std::string& path, std::size_t limit) {
+  const UniqueFd fd = DEWAR_TRY(open_file(path, O_RDONLY));
+  return read_all(fd.get(), path, limit);
+}
+
+Result<std::string> read_file_at(const UniqueFd& dir, const std::string& name, std::size_t limit) {
+  const UniqueFd fd = DEWAR_TRY(open_at(dir, name, O_RDONLY));
+  return read_all(fd.get(), name, limit);
+}
+
+Result<void> write_all(int fd, std::string_view bytes, const std::string& what) {
+  while (!bytes.empty()) {
+    const ssize_t n = retry_eintr([&] { return ::write(fd, bytes.data(), bytes.size()); });
+    if (n < 0) return fail_errno("write " + what);
+    bytes.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return {};
+}
+
+Result<void> replace_file(const std::string& path, std::string_view bytes, mode_t mode, bool durable) {
+  const std::string temporary = path + ".tmp";
+  {
+    const UniqueFd fd = DEWAR_TRY(open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode));
+    DEWAR_TRY(write_all(fd.get(), bytes, temporary));
+    if (durable && ::fsync(fd.get()) != 0) return fail_errno("sync " + temporary);
+  }
+  if (::rename(temporary.c_str(), path.c_str()) != 0) return fail_errno("rename " + temporary + " to " + path);
+  if (durable) {
+    const UniqueFd dir = DEWAR_TRY(open_file(parent_of(path), O_RDONLY | O_DIRECTORY));
+    if (::fsync(dir.get()) != 0) return fail_errno("sync folder of " + path);
+  }
+  return {};
+}
+
+Result<void> write_knob(const UniqueFd& dir, const std::string& knob, std::string_view text) {
+  const UniqueFd fd = DEWAR_TRY(open_at(dir, knob, O_WRONLY));
+  const ssize_t n = retry_eintr([&] { return ::write(fd.get(), text.data(), text.size()); });
+  if (n < 0) return fail_errno("write '" + std::string(text) + "' to " + knob);
+  if (static_cast<std::size_t>(n) != text.size()) return fail(std::errc::io_error, "short write to " + knob);
+  return {};
+}
+
+Result<void> make_dirs(const std::string& path, mode_t mode) {
+  for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
+    const std::string part = path.substr(0, end);
+    if (!part.empty() && ::mkdir(part.c_str(), mode) != 0 && errno != EEXIST) return fail_errno("make folder " + part);
+    if (end == std::string::npos) return {};
+  }
+}
+
+Result<std::vector<std::string>> list_dir(const std::string& path) {
+  return names_in(DEWAR_TRY(open_file(path, O_RDONLY | O_DIRECTORY)), path);
+}
+
+Result<void> remove_tree(const std::string& path) {
+  const std::string parent = parent_of(path);
+  const std::string name = path.substr(path.rfind('/') + 1);
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0) return errno == ENOENT ? Result<void>{} : fail_errno("stat " + path);
+  const UniqueFd dir = DEWAR_TRY(open_file(parent, O_RDONLY | O_DIRECTORY));
+  return remove_below(dir.get(), name, info.st_dev, path);
+}
+
+bool exists(const std::string& path) {
+  struct stat info {};
+  return ::lstat(path.c_str(), &info) == 0;
+}
+
+std::string parent_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+}  // namespace dewar

@@ -1,0 +1,61 @@
+// Processes: started, identified and signalled so that a stranger who got a reused pid is never touched.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace dewar {
+
+/// Who a process is beyond its number: field 22 of /proc/<pid>/stat (proc(5)), in clock ticks since boot. Together
+/// with the boot id it names one process for ever.
+struct ProcessId {
+  pid_t pid = 0;
+  std::uint64_t start_ticks = 0;
+  friend bool operator==(const ProcessId&, const ProcessId&) = default;
+};
+
+template <class Coder>
+void code(Coder& c, ProcessId& id) {
+  c(id.pid, id.start_ticks);
+}
+
+/// The identity of a living (or zombie) process. Errors: ENOENT, ESRCH.
+Result<ProcessId> identify(pid_t pid);
+
+/// A descriptor of exactly this process, or ESRCH if it is gone or the number is somebody else's now. Close-on-exec.
+Result<UniqueFd> open_process(const ProcessId& id);
+
+/// pidfd_open(2) for a child that nobody has reaped yet.
+Result<UniqueFd> open_child(pid_t pid);
+
+/// pidfd_send_signal(2). A process that has ended already is no error.
+Result<void> send_signal(const UniqueFd& pidfd, int signal);
+
+/// True once the process behind a pidfd has ended.
+bool has_ended(const UniqueFd& pidfd);
+
+/// /proc/sys/kernel/random/boot_id without the newline: differs after every boot.
+Result<std::string> boot_id();
+
+/// A program to start: what becomes its descriptors 0, 1, 2, … (each `fds[i]` becomes descriptor i; -1 leaves it
+/// closed, for 0–2 /dev/null). Everything else is closed on exec.
+struct Spawn {
+  std::string program;            ///< absolute path
+  std::vector<std::string> argv;  ///< argv[0] included
+  std::vector<std::string> env;   ///< NAME=VALUE
+  std::vector<int> fds;
+  bool new_session = false;  ///< setsid(2): no terminal, own process group
+};
+
+/// vfork-like start (posix_spawn(3)): costs the same from a big program as from a small one. All signals are unblocked
+/// and set to default in the child. Returns the child's pid; the caller must reap it. Errors: those of execve(2).
+Result<pid_t> spawn(const Spawn& what);
+
+}  // namespace dewar

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <string>
+
+#include "base/process.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "isolation/cgroup/cgroup.h"
+#include "isolation/sandbox_spec.h"
+
+namespace dewar {
+
+/// What a container is made from. All paths are the host's.
+struct ContainerSpec {
+  std::string id;  ///< name of its cgroup, unique on the host
+  CgroupLayout cgroups;
+  SandboxSpec sandbox;
+  std::string hostname;
+  std::string sandbox_folder;  ///< writable, owned by the task's user; at the same path inside
+  std::string log_folder;      ///< shown read-only at the same path inside
+  std::string root_folder;     ///< an empty folder on which the new root is built
+  std::string launcher;        ///< dewar-launch
+};
+
+/// One task's sandbox: a cgroup with its limits, namespaces, a root, and a PID 1 that reaps orphans. All its state is
+/// in the kernel, so it is found again after the death of whoever made it. Not thread-safe.
+class Container {
+ public:
+  /// Makes it; blocks for some milliseconds. On an error nothing is left behind. Errors name the step:
+  /// "step pivot_root: …".
+  static Result<Container> create(const ContainerSpec& spec);
+  /// Finds one that is alive. Errors: ENOENT (no such group), ESRCH (its PID 1 has ended).
+  static Result<Container> adopt(const ContainerSpec& spec);
+  /// Kills and removes all that is left of a container, however little that is; waits at most `timeout_ms`.
+  static Result<void> sweep(const ContainerSpec& spec, int timeout_ms);
+
+  /// The pidfd of PID 1: readable once the container has died.
+  const UniqueFd& init() const { return init_; }
+  const ProcessId& init_id() const { return init_id_; }
+  Cgroup& cgroup() { return cgroup_; }
+  const Cgroup& cgroup() const { return cgroup_; }
+
+ private:
+  Container(Cgroup cgroup, UniqueFd init, ProcessId id)
+      : cgroup_(std::move(cgroup)), init_(std::move(init)), init_id_(id) {}
+  Cgroup cgroup_;
+  UniqueFd init_;
+  ProcessId init_id_;
+};
+
+}  // namespace dewar

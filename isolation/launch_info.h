@@ -1,0 +1,105 @@
+// The recipes that dewar-launch follows, as plain data. A recipe arrives on descriptor 3, a pipe: the bytes of
+// encode_recipe(), then end-of-file. A pipe that ends early (the sender died) means: do nothing, leave no trace.
+// Byte for byte in docs/formats.md.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/encoding.h"
+#include "base/result.h"
+#include "isolation/sandbox_spec.h"
+
+namespace dewar {
+
+enum class LogDestination : std::uint8_t { kFile, kConsole, kBoth, kNone };
+enum class LogMode : std::uint8_t { kStandard, kRotate };
+
+/// Where a process's stdout and stderr go; Thermos's Logger (reference: docs/task-file.md, "logger").
+struct LogPolicy {
+  LogDestination destination = LogDestination::kFile;
+  LogMode mode = LogMode::kStandard;
+  std::uint64_t log_size = 100u << 20;  ///< bytes; rotate mode: a file is rotated once it has reached this
+  std::uint32_t backups = 5;            ///< rotate mode: stdout.1 … stdout.<backups> are kept
+};
+
+enum class MountKind : std::uint8_t {
+  kBind,   ///< host `source` (file or folder, with what is mounted below it) at `target`
+  kTmpfs,  ///< `options` as for mount(2): "mode=0755,size=65536"
+  kProc,
+  kSysfs,
+  kDevpts,
+  kMqueue,
+  kSymlink,  ///< `target` becomes a symbolic link to `source`
+  kFolder,   ///< an empty folder, with `mode`
+  kMask,     ///< hides `target`: an empty read-only folder, or /dev/null over a file
+};
+
+/// One step of building the new root. `target` is a path inside it; missing folders on the way are made.
+struct MountOp {
+  MountKind kind = MountKind::kBind;
+  std::string source, target, options;
+  bool read_only = false;
+  bool optional = false;  ///< skipped when `source` (kMask: `target`) does not exist
+  bool devices = false;   ///< device nodes work (binds of /dev/null and the like only)
+};
+
+/// Makes a container: namespaces, root and PID 1. The launcher answers on descriptor 4 with one LaunchReport and exits;
+/// PID 1 stays, without any right, and reaps orphans until it is killed.
+struct ContainerRecipe {
+  std::string root;             ///< an empty host folder; the new root is built on a tmpfs mounted there
+  std::vector<MountOp> mounts;  ///< in this order
+  std::string hostname;
+  Network network = Network::kHost;
+  std::string unified_cgroup;           ///< cgroup2 folder in which PID 1 is born; empty: none
+  std::vector<std::string> v1_cgroups;  ///< cgroup v1 folders that PID 1 joins
+};
+
+/// Starts one attempt (one run of one process) in a container whose PID 1's pidfd is descriptor 4. The launcher's
+/// parent half stays outside: it reaps the attempt, pumps its output, clears its cgroup when it has ended, and appends
+/// each stage to `status_file`.
+struct AttemptRecipe {
+  std::vector<std::string> argv;  ///< argv[0] is the absolute path that is executed
+  std::vector<std::string> env;   ///< NAME=VALUE
+  std::string cwd;                ///< inside the container
+  User user;
+  std::uint64_t capabilities = 0;  ///< bit n: keep capability n (in all five sets)
+  std::vector<Rlimit> rlimits;
+  std::string seccomp;                  ///< struct sock_filter[] as bytes; empty: no filter
+  std::string unified_cgroup;           ///< the attempt's leaf in cgroup2; empty: none
+  std::vector<std::string> v1_cgroups;  ///< cgroup v1 folders that it joins
+  std::string sweep_cgroup;             ///< a leaf of its own, of either version: all in it is killed at the end
+  LogPolicy log;
+  std::string log_folder;   ///< host folder for stdout and stderr; exists
+  std::string status_file;  ///< made by the launcher (O_EXCL); see isolation/attempt_status.h
+};
+
+using Recipe = std::variant<ContainerRecipe, AttemptRecipe>;
+
+/// A recipe with its magic, version, length and CRC-32C.
+std::string encode_recipe(const Recipe& recipe);
+/// Errors: EBADMSG, with the words what does not fit.
+Result<Recipe> decode_recipe(std::string_view bytes);
+
+template <class Coder>
+void code(Coder& c, LogPolicy& v) {
+  c(v.destination, v.mode, v.log_size, v.backups);
+}
+template <class Coder>
+void code(Coder& c, MountOp& v) {
+  c(v.kind, v.source, v.target, v.options, v.read_only, v.optional, v.devices);
+}
+template <class Coder>
+void code(Coder& c, ContainerRecipe& v) {
+  c(v.root, v.mounts, v.hostname, v.network, v.unified_cgroup, v.v1_cgroups);
+}
+template <class Coder>
+void code(Coder& c, AttemptRecipe& v) {
+  c(v.argv, v.env, v.cwd, v.user, v.capabilities, v.rlimits, v.seccomp, v.unified_cgroup, v.v1_cgroups, v.sweep_cgroup,
+    v.log, v.log_folder, v.status_file);
+}
+
+}  // namespace dewar

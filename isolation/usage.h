@@ -1,0 +1,17 @@
+#pragma once
+
+#include <cstdint>
+
+namespace dewar {
+
+/// What a cgroup (a run, or a whole task) has used; final and exact once nothing lives in it any more.
+struct Usage {
+  std::int64_t cpu_user_us = 0, cpu_system_us = 0;
+  std::int64_t memory_bytes = 0;  ///< now
+  std::int64_t memory_peak_bytes = 0;
+  std::int64_t oom_kills = 0;
+  std::int64_t pids = 0;  ///< processes and threads now
+  friend bool operator==(const Usage&, const Usage&) = default;
+};
+
+}  // namespace dewar

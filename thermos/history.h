@@ -1,0 +1,48 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "thermos/records.h"
+
+namespace dewar {
+
+/// One run of one process, as far as the records tell.
+struct RunHistory {
+  ProcessState state = ProcessState::kWaiting;
+  std::int64_t seq = 0;  ///< of the last record
+  std::optional<std::int32_t> coordinator_pid, pid, return_code;
+  std::optional<std::uint64_t> coordinator_start;
+  std::optional<double> fork_time, start_time, stop_time;
+  std::string reason;
+  Usage usage;     ///< the last sample, or the final numbers
+  double cpu = 0;  ///< cores, last sample
+  friend bool operator==(const RunHistory&, const RunHistory&) = default;
+};
+
+/// What the records of a task add up to: the same whether they come from the file of a dead runner or from the socket
+/// of a living one.
+struct TaskHistory {
+  std::optional<HeaderRecord> header;
+  std::vector<TaskRecord> statuses;                          ///< in order; the last one is the task's state
+  std::map<std::string, std::vector<RunHistory>> processes;  ///< by name; index is the run's number
+  Usage usage;                                               ///< of the whole task
+  double cpu = 0;
+
+  bool empty() const { return statuses.empty() && !header; }
+  /// kActive before the first status.
+  TaskState state() const { return statuses.empty() ? TaskState::kActive : statuses.back().state; }
+  bool terminal() const;
+
+  /// Adds one record. Errors (EPROTO; nothing has changed): a second header; a sequence number that is not the next; a
+  /// move that the state table forbids.
+  Result<void> apply(const Record& record);
+  friend bool operator==(const TaskHistory&, const TaskHistory&) = default;
+};
+
+bool is_terminal(ProcessState state);
+bool is_terminal(TaskState state);
+
+}  // namespace dewar

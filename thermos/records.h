@@ -1,0 +1,99 @@
+// Thermos's checkpoint records, byte for byte: RunnerCkpt in Thrift's TBinaryProtocol behind a 4-byte big-endian
+// length. Fields 100 and up are ours; Thermos's readers skip them. docs/formats.md has the table.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "base/result.h"
+#include "isolation/usage.h"
+
+namespace dewar {
+
+/// Thermos's numbers.
+enum class ProcessState : std::int32_t {
+  kWaiting = 0,
+  kForked = 1,
+  kRunning = 2,
+  kSuccess = 3,
+  kKilled = 4,
+  kFailed = 5,
+  kLost = 6
+};
+enum class TaskState : std::int32_t {
+  kActive = 0,
+  kSuccess = 1,
+  kFailed = 2,
+  kKilled = 3,
+  kLost = 4,
+  kCleaning = 5,
+  kFinalizing = 6
+};
+std::string_view to_string(ProcessState state);  ///< "WAITING"
+std::string_view to_string(TaskState state);     ///< "ACTIVE"
+
+struct HeaderRecord {
+  std::string task_id;
+  std::int64_t launch_time_ms = 0;
+  std::string sandbox, log_dir, hostname, user;
+  std::optional<std::int32_t> uid;  ///< absent in streams of before 2013
+  std::map<std::string, std::int64_t> ports;
+  friend bool operator==(const HeaderRecord&, const HeaderRecord&) = default;
+};
+
+struct ProcessRecord {
+  std::int64_t seq = 0;
+  std::string process;
+  ProcessState state = ProcessState::kWaiting;
+  std::optional<std::int32_t> coordinator_pid;
+  std::optional<double> fork_time, start_time;
+  std::optional<std::int32_t> pid;
+  std::optional<double> stop_time;
+  std::optional<std::int32_t> return_code;
+  // Ours:
+  std::optional<std::string> reason;               ///< 101: why it ended, in words
+  std::optional<std::uint64_t> coordinator_start;  ///< 102: start_ticks of the launcher's parent
+  std::optional<Usage> usage;                      ///< 103: what the run used; with the end of the run
+  friend bool operator==(const ProcessRecord&, const ProcessRecord&) = default;
+};
+
+struct TaskRecord {
+  TaskState state = TaskState::kActive;
+  std::int64_t timestamp_ms = 0;
+  std::int32_t runner_pid = -1, runner_uid = -1;
+  // Ours:
+  std::optional<std::string> reason;   ///< 101: why, in words
+  std::optional<std::string> boot_id;  ///< 102: of the boot in which it was written
+  std::optional<Usage> usage;          ///< 103: of the whole task; with a terminal state
+  friend bool operator==(const TaskRecord&, const TaskRecord&) = default;
+};
+
+/// Never in a file: a sample of a living run (or, with an empty name, of the whole task), for subscribers of the
+/// runner.
+struct SampleRecord {
+  std::string process;
+  std::int32_t run = 0;
+  double time = 0;
+  double cpu = 0;  ///< cores used since the last sample
+  Usage usage;
+  friend bool operator==(const SampleRecord&, const SampleRecord&) = default;
+};
+
+using Record = std::variant<HeaderRecord, ProcessRecord, TaskRecord, SampleRecord>;
+
+/// The union's bytes, without the length, with a CRC-32C of all bytes before it in field 100 of the inner struct.
+std::string encode_record(const Record& record);
+/// Exactly the bytes Thermos itself writes: no field of ours. For tests, and for the golden strings of the format.
+std::string encode_plain_record(const Record& record);
+/// Unknown fields are skipped. Errors: EBADMSG with the words what does not fit; a wrong CRC is one. A record without
+/// CRC (Thermos's own) is accepted.
+Result<Record> decode_record(std::string_view bytes);
+
+/// Adds the 4-byte length in front.
+std::string framed(std::string_view payload);
+
+}  // namespace dewar

@@ -1,0 +1,64 @@
+// All that dewar-runner needs for one task, made by whoever starts it (`dewar run`, later the agent): a TaskSpec with
+// every template filled in, every name looked up, the filter compiled. Written once as `<run>/runner.spec`; the runner
+// therefore needs no YAML, no NSS, no libseccomp and no libcgroup. Byte for byte in docs/formats.md.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "isolation/cgroup/layout.h"
+#include "thermos/spec/task_spec.h"
+
+namespace dewar {
+
+/// What plan, task machine and records need of a task.
+struct TaskPlan {
+  std::vector<ProcessSpec> processes;  ///< every template filled in
+  std::vector<Order> constraints;
+  std::uint32_t max_failures = 1, max_concurrency = 0;
+  Duration finalization_wait{};
+  LogPolicy logger;
+};
+
+struct RunnerSpec {
+  std::string task_id;
+  std::string task_name;
+  TaskPlan plan;
+  std::string task_json;    ///< what tasks/active/<task_id> holds: the task in Thermos's JSON, filled in
+  std::string source_json;  ///< the task before ports and ids were filled in: equal means "the same task"
+  std::string hostname;
+  std::map<std::string, std::int64_t> ports;
+  std::vector<std::string> required_ports;
+  std::string run_folder;    ///< <work_dir>/slaves/<agent>/frameworks/<fw>/executors/<ex>/runs/<container_id>
+  std::string container_id;  ///< also the name of the task's cgroup
+  User user;
+  bool user_found = true;  ///< false: no such user on this host
+  SandboxSpec sandbox;
+  std::string seccomp;             ///< compiled filter, see AttemptRecipe
+  std::uint64_t capabilities = 0;  ///< keep_capabilities as bits
+  CgroupLayout cgroups;
+  std::string launcher;                            ///< absolute path of dewar-launch
+  std::string path;                                ///< PATH of the task's processes
+  std::vector<std::string> preserved_environment;  ///< NAME=VALUE; only with --preserve-env
+};
+
+template <class Coder>
+void code(Coder& c, TaskPlan& v) {
+  c(v.processes, v.constraints, v.max_failures, v.max_concurrency, v.finalization_wait, v.logger);
+}
+template <class Coder>
+void code(Coder& c, RunnerSpec& v) {
+  c(v.task_id, v.task_name, v.plan, v.task_json, v.source_json, v.hostname, v.ports, v.required_ports, v.run_folder,
+    v.container_id, v.user, v.user_found, v.sandbox, v.seccomp, v.capabilities, v.cgroups, v.launcher, v.path,
+    v.preserved_environment);
+}
+
+std::string encode_runner_spec(const RunnerSpec& spec);
+/// Errors: EBADMSG, with the words what does not fit.
+Result<RunnerSpec> decode_runner_spec(std::string_view bytes);
+
+}  // namespace dewar
