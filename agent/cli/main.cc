@@ -1,0 +1,17 @@
+#include <CLI/CLI.hpp>
+
+#include "agent/cli/commands.h"
+
+int main(int argc, char** argv) {
+  CLI::App app("Runs tasks - graphs of named processes - in sandboxes, and tells how they ended.", "dewar");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", "dewar 0.1.0");
+  dewar::ExitCode exit_code = dewar::ExitCode::kDone;
+  // The commands are added here.
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : static_cast<int>(dewar::ExitCode::kUsage);
+  }
+  return static_cast<int>(exit_code);
+}
