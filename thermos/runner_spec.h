@@ -29,7 +29,7 @@ struct RunnerSpec {
   std::string task_name;
   TaskPlan plan;
   std::string task_json;    ///< what tasks/active/<task_id> holds: the task in Thermos's JSON, filled in
-  std::string source_json;  ///< the task before ports and ids were filled in: equal means "the same task"
+  std::string source;               ///< the task before ports and ids were filled in: equal means "the same task"
   std::string hostname;
   std::map<std::string, std::int64_t> ports;
   std::vector<std::string> required_ports;
@@ -52,7 +52,7 @@ void code(Coder& c, TaskPlan& v) {
 }
 template <class Coder>
 void code(Coder& c, RunnerSpec& v) {
-  c(v.task_id, v.task_name, v.plan, v.task_json, v.source_json, v.hostname, v.ports, v.required_ports, v.run_folder,
+  c(v.task_id, v.task_name, v.plan, v.task_json, v.source, v.hostname, v.ports, v.required_ports, v.run_folder,
     v.container_id, v.user, v.user_found, v.sandbox, v.seccomp, v.capabilities, v.cgroups, v.launcher, v.path,
     v.preserved_environment);
 }
