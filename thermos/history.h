@@ -12,7 +12,7 @@ namespace dewar {
 /// One run of one process, as far as the records tell.
 struct RunHistory {
   ProcessState state = ProcessState::kWaiting;
-  std::int64_t seq = 0;  ///< of the last record
+  std::int64_t seq = 0;  ///< of its last record; counts over all runs of the process
   std::optional<std::int32_t> coordinator_pid, pid, return_code;
   std::optional<std::uint64_t> coordinator_start;
   std::optional<double> fork_time, start_time, stop_time;
@@ -34,15 +34,12 @@ struct TaskHistory {
   bool empty() const { return statuses.empty() && !header; }
   /// kActive before the first status.
   TaskState state() const { return statuses.empty() ? TaskState::kActive : statuses.back().state; }
-  bool terminal() const;
+  bool terminal() const { return is_terminal(state()); }
 
   /// Adds one record. Errors (EPROTO; nothing has changed): a second header; a sequence number that is not the next; a
-  /// move that the state table forbids.
+  /// move that the state table forbids; a sample of a run that is not known.
   Result<void> apply(const Record& record);
   friend bool operator==(const TaskHistory&, const TaskHistory&) = default;
 };
-
-bool is_terminal(ProcessState state);
-bool is_terminal(TaskState state);
 
 }  // namespace dewar

@@ -11,30 +11,9 @@
 
 #include "base/result.h"
 #include "isolation/usage.h"
+#include "thermos/states.h"
 
 namespace dewar {
-
-/// Thermos's numbers.
-enum class ProcessState : std::int32_t {
-  kWaiting = 0,
-  kForked = 1,
-  kRunning = 2,
-  kSuccess = 3,
-  kKilled = 4,
-  kFailed = 5,
-  kLost = 6
-};
-enum class TaskState : std::int32_t {
-  kActive = 0,
-  kSuccess = 1,
-  kFailed = 2,
-  kKilled = 3,
-  kLost = 4,
-  kCleaning = 5,
-  kFinalizing = 6
-};
-std::string_view to_string(ProcessState state);  ///< "WAITING"
-std::string_view to_string(TaskState state);     ///< "ACTIVE"
 
 struct HeaderRecord {
   std::string task_id;
@@ -69,6 +48,7 @@ struct TaskRecord {
   std::optional<std::string> reason;   ///< 101: why, in words
   std::optional<std::string> boot_id;  ///< 102: of the boot in which it was written
   std::optional<Usage> usage;          ///< 103: of the whole task; with a terminal state
+  std::optional<TaskState> outcome;    ///< 104: with CLEANING and FINALIZING: the state it will end in
   friend bool operator==(const TaskRecord&, const TaskRecord&) = default;
 };
 
