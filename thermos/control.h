@@ -1,7 +1,7 @@
 // How to talk to a living runner: a stream socket `<run>/control`, mode 0600. Requests are lines: "subscribe", "kill",
-// "kill <seconds>", "lose". Answers come only to a subscriber: framed records (thermos/records.h), first the whole history,
-// then each new record and, every second, samples. The runner closes the connection after the terminal state, when nothing
-// of the task is left; if it closes earlier, it has died.
+// "kill <seconds>", "lose". Answers come only to a subscriber: framed records (thermos/records.h), first the whole
+// history, then each new record and, every second, samples. The runner closes the connection after the terminal state,
+// when nothing of the task is left; if it closes earlier, it has died.
 #pragma once
 
 #include <optional>

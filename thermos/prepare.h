@@ -36,13 +36,13 @@ std::string default_task_id(const std::string& task_name, double unix_seconds);
 /// The run folder of a task in a work dir: the one that `latest` names. Errors: ENOENT if there is none.
 Result<std::string> find_run_folder(const std::string& work_dir, const std::string& task_id);
 
-/// Finds the task's run folder or makes a new one with its runner.spec; starts nothing. Errors: EEXIST when another task
-/// was run under this id; words for an unknown user, a port that is taken or not the task's, a host without cgroups.
-/// Needs root.
+/// Finds the task's run folder or makes a new one with its runner.spec; starts nothing. Errors: EEXIST when another
+/// task was run under this id; words for an unknown user, a port that is taken or not the task's, a host without
+/// cgroups. Needs root.
 Result<PreparedRun> prepare_run(const TaskSpec& task, const RunRequest& request);
 
-/// Starts dewar-runner on a run folder, in a session of its own, its stdout and stderr appended to files of these names in
-/// the run folder. Returns its pid; it is the caller's child. `kill`: it takes the task over only to kill it.
+/// Starts dewar-runner on a run folder, in a session of its own, its stdout and stderr appended to files of these names
+/// in the run folder. Returns its pid; it is the caller's child. `kill`: it takes the task over only to kill it.
 Result<pid_t> start_runner(const std::string& run_folder, bool kill = false);
 
 }  // namespace dewar

@@ -1,0 +1,92 @@
+#include "thermos/control.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "base/files.h"
+
+namespace dewar {
+namespace {
+
+constexpr const char* kName = "control";
+
+/// sun_path holds 107 bytes and a run folder's path is longer, so the address goes through a descriptor of the folder.
+sockaddr_un address_in(const UniqueFd& folder) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string path = "/proc/self/fd/" + std::to_string(folder.get()) + "/" + kName;
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  return address;
+}
+
+Result<UniqueFd> make_socket() {
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd) return fail_errno("make control socket");
+  return fd;
+}
+
+}  // namespace
+
+Result<UniqueFd> listen_at(const std::string& folder) {
+  const UniqueFd dir = DEWAR_TRY(open_file(folder, O_PATH | O_DIRECTORY));
+  UniqueFd fd = DEWAR_TRY(make_socket());
+  ::unlinkat(dir.get(), kName, 0);  // an earlier runner's; the checkpoint's lock says that it is dead
+  const sockaddr_un address = address_in(dir);
+  const mode_t old = ::umask(0177);
+  const int bound = ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  ::umask(old);
+  if (bound != 0 || ::listen(fd.get(), 16) != 0) return fail_errno("listen at " + folder + "/" + kName);
+  return fd;
+}
+
+Result<RunnerClient> RunnerClient::connect(const std::string& run_folder) {
+  const UniqueFd dir = DEWAR_TRY(open_file(run_folder, O_PATH | O_DIRECTORY));
+  RunnerClient client;
+  client.fd_ = DEWAR_TRY(make_socket());
+  const sockaddr_un address = address_in(dir);
+  if (::connect(client.fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+    return fail_errno("connect to " + run_folder + "/" + kName);
+  return client;
+}
+
+Result<void> RunnerClient::request(const std::string& line) {
+  const ssize_t n = retry_eintr([&] { return ::send(fd_.get(), line.data(), line.size(), MSG_NOSIGNAL); });
+  if (n != static_cast<ssize_t>(line.size())) return fail_errno("ask the runner to " + line.substr(0, line.size() - 1));
+  return {};
+}
+
+Result<void> RunnerClient::subscribe() { return request("subscribe\n"); }
+
+Result<void> RunnerClient::kill(std::optional<Duration> wait) {
+  if (!wait) return request("kill\n");
+  return request("kill " + std::to_string(std::chrono::duration<double>(*wait).count()) + "\n");
+}
+
+Result<void> RunnerClient::lose() { return request("lose\n"); }
+
+Result<bool> RunnerClient::receive(std::vector<Record>& records) {
+  char block[65536];
+  const ssize_t n = retry_eintr([&] { return ::recv(fd_.get(), block, sizeof block, 0); });
+  if (n < 0 && errno != ECONNRESET) return fail_errno("read from the runner");
+  if (n <= 0) return false;
+  pending_.append(block, static_cast<std::size_t>(n));
+  std::size_t at = 0;
+  while (pending_.size() - at >= 4) {
+    std::uint32_t length = 0;
+    std::memcpy(&length, pending_.data() + at, 4);
+    length = ntohl(length);
+    if (pending_.size() - at - 4 < length) break;
+    records.push_back(DEWAR_TRY(decode_record(std::string_view(pending_).substr(at + 4, length))));
+    at += 4 + length;
+  }
+  pending_.erase(0, at);
+  return true;
+}
+
+}  // namespace dewar

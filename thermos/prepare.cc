@@ -1,0 +1,260 @@
+#include "thermos/prepare.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <netinet/in.h>
+#include <pwd.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <ctime>
+#include <set>
+
+#include "base/files.h"
+#include "base/process.h"
+#include "isolation/capabilities.h"
+#include "isolation/cgroup/host.h"
+#include "isolation/seccomp/profile.h"
+#include "thermos/spec/bind.h"
+
+extern char** environ;
+
+namespace dewar {
+namespace {
+
+constexpr const char* kCgroupName = "dewar";
+constexpr const char* kDefaultUser = "nobody";
+constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+constexpr std::int64_t kFirstPort = 31000, kLastPort = 32000;  // the range that Mesos agents offer
+
+/// Mesos's skeleton; tasks that came without a master belong to agent and framework "local".
+std::string executor_folder(const std::string& work_dir, const std::string& task_id) {
+  return work_dir + "/slaves/local/frameworks/local/executors/" + task_id;
+}
+
+Result<User> look_up_user(const std::string& name) {
+  std::vector<char> buffer(16384);
+  passwd entry{}, *found = nullptr;
+  const int error = ::getpwnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
+  if (error != 0) return fail({error, std::generic_category()}, "look up user '" + name + "'");
+  if (found == nullptr) return fail("there is no user '" + name + "' on this host");
+  User user{name, entry.pw_uid, entry.pw_gid, {}};
+  int count = 64;
+  user.groups.resize(static_cast<std::size_t>(count));
+  if (::getgrouplist(name.c_str(), entry.pw_gid, user.groups.data(), &count) < 0) {
+    user.groups.resize(static_cast<std::size_t>(count));
+    ::getgrouplist(name.c_str(), entry.pw_gid, user.groups.data(), &count);
+  }
+  user.groups.resize(static_cast<std::size_t>(std::max(count, 0)));
+  return user;
+}
+
+/// Nobody listens on this TCP port, on any address, at this moment.
+bool is_free(std::int64_t port) {
+  const UniqueFd fd(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (fd) {
+    sockaddr_in6 any{};
+    any.sin6_family = AF_INET6;
+    any.sin6_port = htons(static_cast<std::uint16_t>(port));
+    return ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) == 0;
+  }
+  const UniqueFd v4(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in any{};
+  any.sin_family = AF_INET;
+  any.sin_port = htons(static_cast<std::uint16_t>(port));
+  return v4 && ::bind(v4.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) == 0;
+}
+
+Result<std::map<std::string, std::int64_t>> allot_ports(const TaskSpec& task, const RunRequest& request) {
+  std::map<std::string, std::int64_t> ports = request.ports;
+  std::set<std::int64_t> used;
+  for (const auto& [name, port] : ports) {
+    if (std::ranges::find(task.ports, name) == task.ports.end()) return fail("the task has no port '" + name + "'");
+    if (port < 1 || port > 65535) return fail("port '" + name + "': " + std::to_string(port) + " is not in 1-65535");
+    used.insert(port);
+  }
+  std::int64_t next =
+      kFirstPort + ::getpid() % (kLastPort - kFirstPort);  // so that runs at one time try different ones
+  for (const std::string& name : task.ports) {
+    if (ports.contains(name)) continue;
+    std::int64_t tries = kLastPort - kFirstPort;
+    while (tries > 0 && (used.contains(next) || !is_free(next))) {
+      next = next + 1 < kLastPort ? next + 1 : kFirstPort;
+      --tries;
+    }
+    if (tries == 0) return fail("no port is free between 31000 and 31999 for '" + name + "'; name one with --port");
+    ports[name] = next;
+    used.insert(next);
+  }
+  return ports;
+}
+
+/// Equal for equal tasks: what the author wrote, before ports and ids.
+std::string source_of(const TaskSpec& task, const std::string& user) {
+  Encoder encoder;
+  encoder(task_json(task), user, task.sandbox, task.logger);
+  return encoder.take();
+}
+
+Result<std::string> program_beside_us(const std::string& name) {
+  char self[4096];
+  const ssize_t size = ::readlink("/proc/self/exe", self, sizeof self);
+  if (size <= 0) return fail_errno("find our own program");
+  const std::string folder = parent_of(std::string(self, static_cast<std::size_t>(size)));
+  for (const std::string& path : {folder + "/" + name, parent_of(folder) + "/libexec/dewar/" + name})
+    if (::access(path.c_str(), X_OK) == 0) return path;
+  return fail(std::errc::no_such_file_or_directory,
+              "find " + name + " beside " + folder + "; is the installation whole?");
+}
+
+/// What depends on this host and this version of Dewar, not on the task: also made anew when a task is taken over.
+Result<void> fill_in_host(RunnerSpec& spec) {
+  spec.cgroups = DEWAR_TRY(prepare_host_cgroups(kCgroupName));
+  spec.seccomp = DEWAR_TRY(compile_seccomp(spec.sandbox.seccomp));
+  spec.capabilities = DEWAR_TRY(parse_capabilities(spec.sandbox.keep_capabilities));
+  spec.launcher = DEWAR_TRY(program_beside_us("dewar-launch"));
+  return {};
+}
+
+Result<RunnerSpec> make_spec(const TaskSpec& task, const RunRequest& request, const std::string& user,
+                             const std::string& runs_folder) {
+  RunnerSpec spec;
+  spec.user = DEWAR_TRY(look_up_user(user));
+  spec.ports = DEWAR_TRY(allot_ports(task, request));
+  char hostname[256] = "localhost";
+  ::gethostname(hostname, sizeof hostname - 1);
+  spec.hostname = hostname;
+  const TaskSpec bound = DEWAR_TRY(bind(task, {request.task_id, user, spec.hostname, request.instance, spec.ports}));
+  spec.task_id = request.task_id;
+  spec.task_name = bound.name;
+  spec.plan = {bound.processes,       bound.constraints,       bound.max_failures,
+               bound.max_concurrency, bound.finalization_wait, bound.logger};
+  spec.task_json = task_json(bound);
+  spec.source = source_of(task, user);
+  spec.required_ports = task.ports;
+  spec.sandbox = bound.sandbox;
+  spec.container_id = DEWAR_TRY(read_file("/proc/sys/kernel/random/uuid"));
+  spec.container_id.pop_back();
+  spec.run_folder = runs_folder + "/" + spec.container_id;
+  const char* path = std::getenv("PATH");
+  spec.path = path != nullptr && *path != '\0' ? path : kDefaultPath;
+  if (request.preserve_environment)
+    for (char** entry = environ; *entry != nullptr; ++entry) spec.preserved_environment.emplace_back(*entry);
+  DEWAR_TRY(fill_in_host(spec));
+  return spec;
+}
+
+/// The folders of one run. Only root passes through the run folder; the sandbox is the task user's own, the logs are
+/// shown in it through a link and cannot be changed from there.
+Result<void> make_run_folder(const RunnerSpec& spec) {
+  const std::string& run = spec.run_folder;
+  DEWAR_TRY(make_dirs(parent_of(run)));
+  if (::mkdir(run.c_str(), 0700) != 0) return fail_errno("make folder " + run);
+  for (const char* name : {"/sandbox", "/attempts"})
+    if (::mkdir((run + name).c_str(), 0700) != 0) return fail_errno("make folder " + run + name);
+  for (const char* name : {"/.logs", "/rootfs", "/checkpoints"})
+    if (::mkdir((run + name).c_str(), 0755) != 0) return fail_errno("make folder " + run + name);
+  const std::string sandbox = run + "/sandbox";
+  if (::symlink("../.logs", (sandbox + "/.logs").c_str()) != 0) return fail_errno("link " + sandbox + "/.logs");
+  if (::chown(sandbox.c_str(), spec.user.uid, spec.user.gid) != 0)
+    return fail_errno("give " + sandbox + " to user '" + spec.user.name + "'");
+  return replace_file(run + "/runner.spec", encode_runner_spec(spec), 0600, true);
+}
+
+Result<void> point_latest_at(const std::string& runs_folder, const std::string& name) {
+  const std::string link = runs_folder + "/latest", temporary = link + ".tmp";
+  ::unlink(temporary.c_str());
+  if (::symlink(name.c_str(), temporary.c_str()) != 0 || ::rename(temporary.c_str(), link.c_str()) != 0)
+    return fail_errno("link " + link);
+  return {};
+}
+
+Result<PreparedRun> take_over(const std::string& run_folder, const TaskSpec& task, const RunRequest& request) {
+  const std::string bytes = DEWAR_TRY(read_file(run_folder + "/runner.spec"));
+  RunnerSpec spec = DEWAR_TRY(decode_runner_spec(bytes).context(run_folder + "/runner.spec"));
+  const std::string user = !request.user.empty() ? request.user : !task.user.empty() ? task.user : kDefaultUser;
+  if (spec.source != source_of(task, user))
+    return fail(std::errc::file_exists, "task '" + request.task_id + "' was run from another file in " +
+                                            request.work_dir + "; choose another --task-id or --work-dir");
+  for (const auto& [name, port] : request.ports)
+    if (!spec.ports.contains(name) || spec.ports.at(name) != port)
+      return fail(std::errc::file_exists, "task '" + request.task_id + "' was given another port '" + name + "'");
+  DEWAR_TRY(fill_in_host(spec));
+  const std::string now = encode_runner_spec(spec);
+  if (now != bytes) DEWAR_TRY(replace_file(run_folder + "/runner.spec", now, 0600, true));
+  return PreparedRun{std::move(spec), true};
+}
+
+}  // namespace
+
+Result<void> check_task_id(const std::string& task_id) {
+  const bool plain = std::ranges::all_of(task_id, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
+           c == '.';
+  });
+  if (task_id.empty() || task_id.size() > 200 || !plain || task_id[0] == '.' || task_id[0] == '-')
+    return fail("'" + task_id +
+                "' is not a task id: use letters, digits, '_', '-' and '.', at most 200, and begin with a "
+                "letter, a digit or '_'");
+  return {};
+}
+
+std::string default_task_id(const std::string& task_name, double unix_seconds) {
+  std::string id = task_name.substr(0, 150);
+  for (char& c : id)
+    if (!check_task_id(std::string("x") + c)) c = '-';
+  if (!check_task_id(id)) id.insert(0, "task");
+  const auto micros = static_cast<std::int64_t>(unix_seconds * 1e6);
+  const std::time_t seconds = micros / 1000000;
+  std::tm utc{};
+  ::gmtime_r(&seconds, &utc);
+  char date[64];
+  const std::size_t size = std::strftime(date, sizeof date, "-%Y%m%d-%H%M%S.", &utc);
+  const std::string fraction = std::to_string(1000000 + micros % 1000000).substr(1);
+  return id + std::string(date, size) + fraction;
+}
+
+Result<std::string> find_run_folder(const std::string& work_dir, const std::string& task_id) {
+  const std::string runs = executor_folder(work_dir, task_id) + "/runs";
+  char name[256];
+  const ssize_t size = ::readlink((runs + "/latest").c_str(), name, sizeof name);
+  if (size < 0) return fail_errno("find a run of task '" + task_id + "' in " + work_dir);
+  return runs + "/" + std::string(name, static_cast<std::size_t>(size));
+}
+
+Result<PreparedRun> prepare_run(const TaskSpec& task, const RunRequest& request) {
+  DEWAR_TRY(check_task_id(request.task_id));
+  const std::string executor = executor_folder(request.work_dir, request.task_id);
+  DEWAR_TRY(make_dirs(executor));
+  const UniqueFd lock = DEWAR_TRY(open_file(executor + "/lock", O_RDWR | O_CREAT));  // until we return
+  if (retry_eintr([&] { return ::flock(lock.get(), LOCK_EX); }) != 0) return fail_errno("lock " + executor);
+  if (const auto found = find_run_folder(request.work_dir, request.task_id)) return take_over(*found, task, request);
+
+  const std::string user = !request.user.empty() ? request.user : !task.user.empty() ? task.user : kDefaultUser;
+  PreparedRun prepared;
+  prepared.spec = DEWAR_TRY(make_spec(task, request, user, executor + "/runs"));
+  DEWAR_TRY(make_run_folder(prepared.spec));
+  DEWAR_TRY(point_latest_at(executor + "/runs", prepared.spec.container_id));
+  return prepared;
+}
+
+Result<pid_t> start_runner(const std::string& run_folder, bool kill) {
+  const auto console = [&](const char* name) {
+    return open_file(run_folder + "/" + name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW);
+  };
+  const UniqueFd out = DEWAR_TRY(console("stdout")), err = DEWAR_TRY(console("stderr"));
+  Spawn runner;
+  runner.program = DEWAR_TRY(program_beside_us("dewar-runner"));
+  runner.argv = {"dewar-runner", run_folder};
+  if (kill) runner.argv.insert(runner.argv.begin() + 1, "--kill");
+  runner.env = {std::string("PATH=") + kDefaultPath};
+  runner.fds = {-1, out.get(), err.get()};
+  runner.new_session = true;
+  return spawn(runner);
+}
+
+}  // namespace dewar

@@ -1,0 +1,164 @@
+#include "thermos/runner/attempt.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "base/files.h"
+
+namespace dewar {
+namespace {
+
+constexpr int kSweepTimeoutMs = 5000;
+
+/// A cgroup's name: the process's, if that is plain; otherwise its place in the task. Unique either way.
+std::string leaf_name(const RunnerSpec& spec, const std::string& process, int run) {
+  constexpr std::string_view kPlain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+  std::string name = process;
+  if (name.size() > 100 || name.find_first_not_of(kPlain) != std::string::npos) {
+    std::size_t place = 0;
+    while (place < spec.plan.processes.size() && spec.plan.processes[place].name != process) ++place;
+    name = "process." + std::to_string(place);
+  }
+  return name + "." + std::to_string(run);
+}
+
+std::string sandbox_of(const RunnerSpec& spec) { return spec.run_folder + "/sandbox"; }
+
+/// Thermos's environment: HOME, LOGNAME, USER, PATH, and BASH_ENV once an earlier process has left a profile.
+std::vector<std::string> environment_of(const RunnerSpec& spec) {
+  const std::string sandbox = sandbox_of(spec);
+  std::map<std::string, std::string> variables;
+  for (const std::string& entry : spec.preserved_environment) {
+    const std::size_t equals = entry.find('=');
+    if (equals != std::string::npos) variables[entry.substr(0, equals)] = entry.substr(equals + 1);
+  }
+  variables["HOME"] = sandbox;
+  variables["LOGNAME"] = variables["USER"] = spec.user.name;
+  variables["PATH"] = spec.path;
+  if (exists(sandbox + "/.thermos_profile")) variables["BASH_ENV"] = sandbox + "/.thermos_profile";
+  for (const auto& [name, value] : spec.sandbox.environment) variables[name] = value;
+  std::vector<std::string> list;
+  for (const auto& [name, value] : variables) list.push_back(name + "=" + value);
+  return list;
+}
+
+AttemptRecipe make_recipe(const RunnerSpec& spec, const ProcessSpec& process, int run, const Cgroup& leaf) {
+  AttemptRecipe recipe;
+  recipe.argv = {"/bin/bash", "-c", process.cmdline};
+  recipe.env = environment_of(spec);
+  recipe.cwd = sandbox_of(spec);
+  recipe.user = spec.user;
+  recipe.capabilities = spec.capabilities;
+  recipe.rlimits = spec.sandbox.rlimits;
+  recipe.seccomp = spec.seccomp;
+  recipe.unified_cgroup = leaf.unified();
+  recipe.v1_cgroups = leaf.v1_folders();
+  recipe.sweep_cgroup = leaf.sweep_folder();
+  recipe.log = process.logger.value_or(spec.plan.logger);
+  recipe.log_folder = log_folder(spec, process.name, run);
+  recipe.status_file = status_file(spec, process.name, run);
+  return recipe;
+}
+
+}  // namespace
+
+std::string log_folder(const RunnerSpec& spec, const std::string& process, int run) {
+  return spec.run_folder + "/.logs/" + process + "/" + std::to_string(run);
+}
+
+std::string status_file(const RunnerSpec& spec, const std::string& process, int run) {
+  return spec.run_folder + "/attempts/" + process + "." + std::to_string(run);
+}
+
+Result<Attempt> Attempt::start(const RunnerSpec& spec, const Container& container, const ProcessSpec& process,
+                               int run) {
+  Attempt attempt;
+  attempt.process_ = process.name;
+  attempt.run_ = run;
+  attempt.status_file_ = status_file(spec, process.name, run);
+  DEWAR_TRY(make_dirs(log_folder(spec, process.name, run)));
+  attempt.leaf_ = DEWAR_TRY(container.cgroup().create_leaf(leaf_name(spec, process.name, run)));
+
+  attempt.recipe_ = encode_recipe(make_recipe(spec, process, run, *attempt.leaf_));
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("make a pipe");
+  const UniqueFd read_end(ends[0]);
+  attempt.recipe_pipe_.reset(ends[1]);
+  const int size = static_cast<int>(attempt.recipe_.size());
+  if (size > 65536 && ::fcntl(ends[1], F_SETPIPE_SZ, size) < 0) return fail_errno("widen the recipe's pipe");
+
+  Spawn launcher;
+  launcher.program = spec.launcher;
+  launcher.argv = {"dewar-launch", spec.task_id + "/" + process.name + "#" + std::to_string(run)};
+  launcher.fds = {-1, STDOUT_FILENO, STDERR_FILENO, read_end.get(), container.init().get()};
+  launcher.new_session = true;
+  const pid_t pid = DEWAR_TRY(spawn(launcher));
+  attempt.pidfd_ = DEWAR_TRY(open_child(pid));
+  attempt.launcher_ = DEWAR_TRY(identify(pid));
+  return attempt;
+}
+
+Attempt Attempt::adopt(const RunnerSpec& spec, const Container& container, const ProcessSpec& process, int run,
+                       const RunHistory& history) {
+  Attempt attempt;
+  attempt.process_ = process.name;
+  attempt.run_ = run;
+  attempt.status_file_ = status_file(spec, process.name, run);
+  attempt.running_told_ = history.state == ProcessState::kRunning;
+  attempt.launcher_ = {history.coordinator_pid.value_or(0), history.coordinator_start.value_or(0)};
+  if (auto pidfd = open_process(attempt.launcher_)) attempt.pidfd_ = std::move(pidfd).take();
+  if (auto leaf = container.cgroup().find_leaf(leaf_name(spec, process.name, run)))
+    attempt.leaf_ = std::move(leaf).take();
+  return attempt;
+}
+
+Result<void> Attempt::go() {
+  const auto sent = write_all(recipe_pipe_.get(), recipe_, "recipe");
+  recipe_pipe_.reset();
+  recipe_ = {};
+  return sent;
+}
+
+std::optional<AttemptStatus> Attempt::status() const {
+  const auto content = read_file(status_file_);
+  if (!content) return std::nullopt;
+  const auto status = last_status(*content);
+  // A file of another launcher's (the checkpoint was damaged and this run begun anew) says nothing about this one.
+  if (!status || status->launcher != launcher_) return std::nullopt;
+  return status;
+}
+
+void Attempt::signal(int signal) {
+  if (!running_told_) pending_signal_ = pending_signal_ == SIGKILL ? SIGKILL : signal;
+  if (leaf_) (void)leaf_->signal_all(signal);
+}
+
+void Attempt::deliver() {
+  running_told_ = true;
+  if (pending_signal_ != 0 && leaf_) (void)leaf_->signal_all(pending_signal_);
+  pending_signal_ = 0;
+}
+
+Usage Attempt::usage() const {
+  if (!leaf_) return {};
+  const auto usage = leaf_->usage();
+  return usage ? *usage : Usage{};
+}
+
+Usage Attempt::finish() {
+  if (pidfd_) {
+    siginfo_t info{};
+    ::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG);  // ECHILD if an earlier runner's
+  }
+  if (!leaf_) return {};
+  (void)leaf_->kill_all(kSweepTimeoutMs);
+  const Usage used = usage();
+  (void)leaf_->remove();
+  return used;
+}
+
+}  // namespace dewar

@@ -1,0 +1,66 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/process.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "isolation/attempt_status.h"
+#include "isolation/container.h"
+#include "thermos/history.h"
+#include "thermos/runner_spec.h"
+
+namespace dewar {
+
+/// One living run of one process: its launcher, its leaf cgroup and its status file. All of it outlives the runner, so
+/// it can be found again from what the checkpoint says.
+class Attempt {
+ public:
+  /// Makes the leaf and the log folder and starts a launcher, which waits: nothing of the task runs before go().
+  static Result<Attempt> start(const RunnerSpec& spec, const Container& container, const ProcessSpec& process, int run);
+  /// Takes over a run that an earlier runner started. A launcher that is gone is no error: see has_ended().
+  static Attempt adopt(const RunnerSpec& spec, const Container& container, const ProcessSpec& process, int run,
+                       const RunHistory& history);
+
+  /// Hands the recipe over. Call it once the checkpoint says FORKED.
+  Result<void> go();
+
+  const std::string& process() const { return process_; }
+  int run() const { return run_; }
+  const ProcessId& launcher() const { return launcher_; }
+  /// The launcher's pidfd: readable when it has ended. Empty if it was gone at adopt().
+  const UniqueFd& pidfd() const { return pidfd_; }
+  bool has_ended() const { return !pidfd_ || dewar::has_ended(pidfd_); }
+
+  /// What the launcher has written down so far.
+  std::optional<AttemptStatus> status() const;
+  /// To every process of the run. While nothing runs yet the signal is kept for deliver().
+  void signal(int signal);
+  /// RUNNING has been reported: sends what was asked for before.
+  void deliver();
+  bool running_told() const { return running_told_; }
+
+  Usage usage() const;
+  /// After has_ended(): reaps the launcher, kills what may be left in the leaf (only after a launcher's violent end is
+  /// there anything), returns the final usage and removes the leaf.
+  Usage finish();
+
+  double last_cpu_us = 0;  ///< for the sampler: CPU time at the last sample
+
+ private:
+  std::string process_, status_file_;
+  int run_ = 0;
+  ProcessId launcher_;
+  UniqueFd pidfd_, recipe_pipe_;
+  std::string recipe_;
+  std::optional<Cgroup> leaf_;
+  int pending_signal_ = 0;
+  bool running_told_ = false;
+};
+
+/// Where a run's files are, below the run folder.
+std::string log_folder(const RunnerSpec& spec, const std::string& process, int run);
+std::string status_file(const RunnerSpec& spec, const std::string& process, int run);
+
+}  // namespace dewar

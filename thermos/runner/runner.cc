@@ -1,0 +1,395 @@
+#include "thermos/runner/runner.h"
+
+#include <sys/inotify.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "base/files.h"
+#include "base/units.h"
+
+namespace dewar {
+namespace {
+
+constexpr int kSweepTimeoutMs = 10000;
+constexpr auto kLongestKill = std::chrono::seconds(60);  // Thermos's preemption wait
+constexpr auto kSamplePeriod = std::chrono::seconds(1);
+constexpr auto kRetryWrite = std::chrono::seconds(1);
+
+}  // namespace
+
+Runner::Runner(RunnerSpec spec, RunnerOptions options)
+    : spec_(std::move(spec)),
+      options_(options),
+      log_(spec_.run_folder + "/runner.log"),
+      control_(loop_, {[this] {
+                         auto bytes =
+                             read_file(spec_.run_folder + "/checkpoints/checkpoints/" + spec_.task_id + "/runner");
+                         std::string all = bytes ? std::move(bytes).take() : std::string{};
+                         for (const Record& record : unwritten_) all += framed(encode_record(record));
+                         return all;
+                       },
+                       [this](std::optional<Duration> wait) { kill_task(wait, "through the control socket"); },
+                       [this] { machine_.kill(Duration{0}, TaskState::kLost, "told to lose the task"); },
+                       [this] { sample(); }}),
+      machine_(spec_.plan, clock_, *this) {}
+
+RunnerExit Runner::fail_with(RunnerExit code, const std::string& words) const {
+  log_.line(words);
+  const std::string line = "dewar-runner: " + words + "\n";
+  (void)write_all(STDERR_FILENO, line, "standard error");
+  return code;
+}
+
+RunnerExit Runner::run() {
+  if (!spec_.user_found)
+    return fail_with(RunnerExit::kNoUser, "there is no user '" + spec_.user.name + "' on this host");
+  for (const std::string& port : spec_.required_ports)
+    if (!spec_.ports.contains(port)) return fail_with(RunnerExit::kInternal, "port '" + port + "' has no number");
+
+  auto checkpoint = Checkpoint::open(spec_.run_folder + "/checkpoints", spec_.task_id, spec_.task_json, options_.force);
+  if (!checkpoint) {
+    const bool other = checkpoint.error().code == std::errc::file_exists;
+    return fail_with(other ? RunnerExit::kInvalidTask : RunnerExit::kInternal, checkpoint.error().message());
+  }
+  checkpoint_ = std::move(checkpoint).take();
+  for (const std::string& repair : checkpoint_->repairs()) log_.line(repair);
+  const TaskHistory history = checkpoint_->history();
+  if (history.terminal()) {
+    (void)checkpoint_->finish();  // in case an earlier runner was killed between the two
+    clean_up();
+    return fail_with(RunnerExit::kTerminal, "the task has ended already: " + std::string(to_string(history.state())));
+  }
+  if (!history.empty())
+    if (auto resumed = machine_.resume(history); !resumed)
+      return fail_with(RunnerExit::kInvalidTask, resumed.error().message());
+
+  const auto boot = boot_id();
+  if (auto ready = watch_everything(); !ready) return fail_with(RunnerExit::kInternal, ready.error().message());
+  const auto opened = open_container(history);
+  machine_.start(header(), ::getpid(), ::getuid(), boot ? *boot : "");
+  if (!opened) {
+    log_.line(opened.error().message());
+    machine_.sandbox_lost(opened.error().message());
+  }
+  adopt_runs(history);
+  if (options_.kill) kill_task(std::nullopt, "by its next runner");
+  if (!done_)
+    if (auto ran = loop_.run(); !ran) return fail_with(RunnerExit::kUnknown, ran.error().message());
+  clean_up();
+  return RunnerExit::kDone;
+}
+
+// ---- Starting and taking over ----
+
+Result<void> Runner::watch_everything() {
+  DEWAR_TRY(watch_signals());
+  DEWAR_TRY(watch_attempts_folder());
+  return control_.listen(spec_.run_folder);
+}
+
+Result<void> Runner::watch_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGUSR1, SIGUSR2, SIGTERM, SIGINT}) sigaddset(&set, signal);
+  ::sigprocmask(SIG_BLOCK, &set, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGHUP, SIG_IGN);
+  signals_.reset(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals_) return fail_errno("watch signals");
+  return loop_.watch(signals_.get(), [this] {
+    signalfd_siginfo info{};
+    if (::read(signals_.get(), &info, sizeof info) != sizeof info) return;
+    if (info.ssi_signo == SIGUSR2)
+      machine_.kill(Duration{0}, TaskState::kLost, "told to lose the task (SIGUSR2)");
+    else
+      kill_task(std::nullopt, "by a signal to its runner");
+  });
+}
+
+/// Launchers report by appending to their status files: one watch on the folder tells of all of them, of those too that
+/// an earlier runner has started.
+Result<void> Runner::watch_attempts_folder() {
+  inotify_.reset(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  const std::string folder = spec_.run_folder + "/attempts";
+  if (!inotify_ || ::inotify_add_watch(inotify_.get(), folder.c_str(), IN_MODIFY) < 0)
+    return fail_errno("watch " + folder);
+  return loop_.watch(inotify_.get(), [this] {
+    char events[4096];
+    while (::read(inotify_.get(), events, sizeof events) > 0) {
+    }
+    for (auto& [key, attempt] : attempts_) {
+      if (attempt.running_told()) continue;
+      if (const auto status = attempt.status()) tell_running(attempt, *status);
+    }
+  });
+}
+
+ContainerSpec Runner::container_spec() const {
+  ContainerSpec spec;
+  spec.id = spec_.container_id;
+  spec.cgroups = spec_.cgroups;
+  spec.sandbox = spec_.sandbox;
+  spec.hostname = spec_.hostname;
+  spec.sandbox_folder = spec_.run_folder + "/sandbox";
+  spec.log_folder = spec_.run_folder + "/.logs";
+  spec.root_folder = spec_.run_folder + "/rootfs";
+  spec.launcher = spec_.launcher;
+  return spec;
+}
+
+HeaderRecord Runner::header() const {
+  HeaderRecord header;
+  header.task_id = spec_.task_id;
+  header.launch_time_ms = static_cast<std::int64_t>(clock_.wall() * 1000);
+  header.sandbox = spec_.run_folder + "/sandbox";
+  header.log_dir = spec_.run_folder + "/.logs";
+  header.hostname = spec_.hostname;
+  header.user = spec_.user.name;
+  header.uid = static_cast<std::int32_t>(spec_.user.uid);
+  header.ports = spec_.ports;
+  return header;
+}
+
+const ProcessSpec& Runner::process_spec(const std::string& name) const {
+  return *std::ranges::find(spec_.plan.processes, name, &ProcessSpec::name);
+}
+
+/// Adopts the container of an earlier runner, or makes one. A container whose PID 1 has died in our absence is an
+/// error: the task cannot go on in it. One that is not there at all (the host was rebooted, or the task never got so
+/// far) is made.
+Result<void> Runner::open_container(const TaskHistory& history) {
+  const ContainerSpec spec = container_spec();
+  if (!history.empty()) {
+    auto adopted = Container::adopt(spec);
+    if (!adopted && adopted.error().code == std::errc::no_such_process)
+      return fail("the sandbox died while no runner watched it");
+    if (adopted) container_ = std::move(adopted).take();
+  }
+  if (!container_) {
+    DEWAR_TRY(Container::sweep(spec, kSweepTimeoutMs));
+    container_ = DEWAR_TRY(Container::create(spec));
+  }
+  DEWAR_TRY(loop_.watch(container_->init().get(), [this] { container_ended(); }));
+  if (auto oom = container_->cgroup().watch_oom()) {
+    oom_ = std::move(oom).take();
+    DEWAR_TRY(loop_.watch(oom_.get(), [this] {
+      char events[4096];
+      (void)!::read(oom_.get(), events, sizeof events);
+      memory_exhausted(200);
+    }));
+  } else {
+    log_.line(oom.error().message());
+  }
+  return {};
+}
+
+void Runner::adopt_runs(const TaskHistory& history) {
+  for (const auto& [name, runs] : history.processes) {
+    if (runs.empty() || runs.back().state == ProcessState::kWaiting || is_terminal(runs.back().state)) continue;
+    const int run = static_cast<int>(runs.size()) - 1;
+    if (!container_) {
+      machine_.ended(name, run, {RunEnd::Kind::kLost, 0, clock_.wall(), "its sandbox was gone", {}});
+      continue;
+    }
+    Attempt attempt = Attempt::adopt(spec_, *container_, process_spec(name), run, runs.back());
+    const auto status = attempt.status();
+    log_.line("took over " + name + "#" + std::to_string(run) + (attempt.has_ended() ? ", which has ended" : ""));
+    if (status && !attempt.running_told()) tell_running(attempt, *status);
+    watch(std::move(attempt));
+  }
+}
+
+// ---- What the machine wants ----
+
+void Runner::record(const Record& record) {
+  unwritten_.push_back(record);
+  write_pending();
+  control_.publish(framed(encode_record(record)));
+}
+
+/// A disk that takes no more is no reason to touch a running task: records wait in memory and are tried again.
+void Runner::write_pending() {
+  while (!unwritten_.empty()) {
+    if (auto written = checkpoint_->append(unwritten_.front()); !written) {
+      if (write_timer_ == 0) {
+        log_.line(written.error().message() + "; trying again");
+        write_timer_ = loop_.at(clock_.now() + kRetryWrite, [this] { write_timer_ = 0, write_pending(); });
+      }
+      return;
+    }
+    unwritten_.erase(unwritten_.begin());
+  }
+}
+
+void Runner::launch(const std::string& process, int run) {
+  const auto refuse = [&](const Error& error) {
+    log_.line("process '" + process + "': " + error.message());
+    machine_.refused(process, run, error.message(), clock_.wall());
+  };
+  if (!container_) return refuse({std::make_error_code(std::errc::no_such_process), "the sandbox is gone"});
+  auto started = Attempt::start(spec_, *container_, process_spec(process), run);
+  if (!started) return refuse(started.error());
+  Attempt attempt = std::move(started).take();
+  machine_.forked(process, run, attempt.launcher());
+  if (auto sent = attempt.go(); !sent) log_.line("process '" + process + "': " + sent.error().message());
+  watch(std::move(attempt));
+}
+
+void Runner::signal(const std::string& process, int run, int signal) {
+  const auto found = attempts_.find({process, run});
+  if (found != attempts_.end()) found->second.signal(signal);
+}
+
+void Runner::wake_at(Time when) {
+  loop_.cancel(tick_timer_);
+  tick_timer_ = loop_.at(when, [this] { machine_.tick(); });
+}
+
+void Runner::finished(TaskState state) {
+  log_.line("the task has ended: " + std::string(to_string(state)));
+  done_ = true;
+  loop_.stop();
+}
+
+void Runner::kill_task(std::optional<Duration> wait, const std::string& who) {
+  const Duration usual = std::min<Duration>(kLongestKill, spec_.plan.finalization_wait);
+  log_.line("killed " + who);
+  machine_.kill(wait.value_or(usual), TaskState::kKilled, "killed " + who);
+}
+
+// ---- What happens in the kernel ----
+
+void Runner::watch(Attempt attempt) {
+  const Key key{attempt.process(), attempt.run()};
+  const int pidfd = attempt.pidfd().get();
+  attempts_.insert_or_assign(key, std::move(attempt));
+  if (pidfd < 0 || !loop_.watch(pidfd, [this, key] { launcher_ended(key); }))
+    loop_.at(clock_.now(), [this, key] { launcher_ended(key); });
+}
+
+void Runner::tell_running(Attempt& attempt, const AttemptStatus& status) {
+  if (attempt.running_told() || status.pid == 0 || status.stage == AttemptStage::kRefused) return;
+  attempt.deliver();
+  machine_.running(attempt.process(), attempt.run(), status.pid, status.start_time);
+}
+
+void Runner::launcher_ended(const Key& key) {
+  auto node = attempts_.extract(key);
+  if (node.empty()) return;
+  Attempt& attempt = node.mapped();
+  if (attempt.pidfd()) loop_.unwatch(attempt.pidfd().get());
+  const auto status = attempt.status();
+  if (status) tell_running(attempt, *status);
+  const Usage used = attempt.finish();
+  oom_kills_ += used.oom_kills;
+  if (container_) {
+    if (auto total = container_->cgroup().usage()) {
+      Usage task = *total;
+      task.oom_kills = std::max(task.oom_kills, oom_kills_);
+      machine_.set_usage(task);
+    }
+    // The container may have died just before this run: the machine must hear that first, or it would start the next
+    // one.
+    if (!done_ && has_ended(container_->init())) container_ended();
+  }
+  if (used.oom_kills > 0) fail_if_out_of_memory();
+  if (status && status->stage == AttemptStage::kRefused) {
+    const std::string words =
+        "process '" + key.first + "': " + explain_step(status->step, status->error, status->detail);
+    log_.line(words);
+    machine_.refused(key.first, key.second, words, status->stop_time > 0 ? status->stop_time : clock_.wall());
+    return;
+  }
+  if (status && !status->log_error.empty()) log_.line("process '" + key.first + "': output lost: " + status->log_error);
+  machine_.ended(key.first, key.second, describe_end(attempt, status, used));
+}
+
+RunEnd Runner::describe_end(const Attempt& attempt, const std::optional<AttemptStatus>& status,
+                            const Usage& used) const {
+  RunEnd end;
+  end.usage = used;
+  if (!status || status->stage != AttemptStage::kEnded) {
+    end.kind = RunEnd::Kind::kLost;
+    end.stop_time = clock_.wall();
+    end.reason = "its launcher (pid " + std::to_string(attempt.launcher().pid) +
+                 ") died, so how it ended is not known; what was left of it was killed";
+    return end;
+  }
+  end.return_code = status->return_code;
+  end.stop_time = status->stop_time;
+  if (used.oom_kills > 0)
+    end.reason = "killed for want of memory (the task's limit is " + format_bytes(spec_.sandbox.limits.memory) + ")";
+  return end;
+}
+
+void Runner::container_ended() {
+  loop_.unwatch(container_->init().get());
+  const std::string words = "the sandbox's first process (pid " + std::to_string(container_->init_id().pid) +
+                            ") died, and every process of the task with it";
+  log_.line(words);
+  fail_if_out_of_memory();
+  machine_.sandbox_lost(words);
+}
+
+/// The kernel has met the memory limit. It picks one victim; the task is killed together, once that one is known, so
+/// that the count of kills is the kernel's own. Looks again for a while, since the notice may come before the kill.
+void Runner::memory_exhausted(int attempts_left) {
+  loop_.cancel(oom_timer_);
+  if (fail_if_out_of_memory() || attempts_left == 0) return;
+  oom_timer_ = loop_.at(clock_.now() + std::chrono::milliseconds(5),
+                        [this, attempts_left] { memory_exhausted(attempts_left - 1); });
+}
+
+bool Runner::fail_if_out_of_memory() {
+  std::string victims;
+  std::int64_t kills = oom_kills_;
+  for (const auto& [key, attempt] : attempts_) {
+    const std::int64_t of_run = attempt.usage().oom_kills;
+    kills += of_run;
+    if (of_run > 0) victims += (victims.empty() ? " in " : ", ") + key.first;
+  }
+  if (const auto total = container_->cgroup().usage()) kills = std::max(kills, total->oom_kills);
+  if (kills == 0 || out_of_memory_) return out_of_memory_;
+  out_of_memory_ = true;
+  const std::string words = "the memory limit of " + format_bytes(spec_.sandbox.limits.memory) +
+                            " was reached and the kernel killed a process" + victims +
+                            "; the whole task was ended with it";
+  log_.line(words);
+  machine_.fail(words);
+  for (auto& [key, attempt] : attempts_) attempt.signal(SIGKILL);
+  return true;
+}
+
+/// Samples for those who watch; nobody watching means no wake-ups.
+void Runner::sample() {
+  sample_timer_ = 0;
+  if (!control_.has_subscribers() || !container_) return;
+  const Time now = clock_.now();
+  const double elapsed_us = static_cast<double>((now - last_sample_).count()) / 1e3;
+  const auto publish = [&](const Key& key, const Usage& usage, double& last_us) {
+    SampleRecord sample{key.first, key.second, clock_.wall(), 0, usage};
+    const auto cpu_us = static_cast<double>(usage.cpu_user_us + usage.cpu_system_us);
+    if (last_us > 0 && elapsed_us > 0) sample.cpu = std::max(0.0, (cpu_us - last_us) / elapsed_us);
+    last_us = cpu_us;
+    control_.publish(framed(encode_record(sample)));
+  };
+  for (auto& [key, attempt] : attempts_) publish(key, attempt.usage(), attempt.last_cpu_us);
+  if (const auto total = container_->cgroup().usage()) publish({"", 0}, *total, last_task_cpu_us_);
+  last_sample_ = now;
+  loop_.cancel(sample_timer_);
+  sample_timer_ = loop_.at(now + kSamplePeriod, [this] { sample(); });
+}
+
+void Runner::clean_up() {
+  write_pending();
+  container_.reset();
+  if (auto swept = Container::sweep(container_spec(), kSweepTimeoutMs); !swept) log_.line(swept.error().message());
+  if (auto moved = checkpoint_->finish(); !moved) log_.line(moved.error().message());
+  control_.close(1000);
+  ::unlink((spec_.run_folder + "/control").c_str());
+}
+
+}  // namespace dewar

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/event_loop.h"
+#include "base/log.h"
+#include "base/result.h"
+#include "isolation/container.h"
+#include "thermos/checkpoint.h"
+#include "thermos/runner/attempt.h"
+#include "thermos/runner/control_server.h"
+#include "thermos/runner_spec.h"
+#include "thermos/task_machine.h"
+
+namespace dewar {
+
+/// Thermos's exit codes of a runner, which executors understand.
+enum class RunnerExit : int {
+  kDone = 0,
+  kInternal = 101,
+  kInvalidTask = 102,
+  kUnknown = 103,
+  kNoUser = 104,
+  kTerminal = 105
+};
+
+struct RunnerOptions {
+  bool force = false;  ///< a runner that holds the task is killed first
+  bool kill = false;   ///< take over only to kill
+};
+
+/// One task from wherever it stands to its end: joins machine, checkpoint, container, attempts and control socket. The
+/// machine decides; this class makes it so in the kernel and tells the machine what has happened there.
+class Runner final : private TaskEffects {
+ public:
+  Runner(RunnerSpec spec, RunnerOptions options);
+  /// Blocks until the task has ended, or it cannot be run. What went wrong is in `<run>/runner.log`.
+  RunnerExit run();
+
+ private:
+  using Key = std::pair<std::string, int>;
+
+  // TaskEffects
+  void record(const Record& record) override;
+  void launch(const std::string& process, int run) override;
+  void signal(const std::string& process, int run, int signal) override;
+  void wake_at(Time when) override;
+  void finished(TaskState state) override;
+
+  // Starting and taking over
+  RunnerExit fail_with(RunnerExit code, const std::string& words) const;
+  Result<void> open_container(const TaskHistory& history);
+  void adopt_runs(const TaskHistory& history);
+  Result<void> watch_everything();
+  Result<void> watch_signals();
+  Result<void> watch_attempts_folder();
+  ContainerSpec container_spec() const;
+  HeaderRecord header() const;
+  const ProcessSpec& process_spec(const std::string& name) const;
+
+  // What happens in the kernel
+  void watch(Attempt attempt);
+  void tell_running(Attempt& attempt, const AttemptStatus& status);
+  void launcher_ended(const Key& key);
+  RunEnd describe_end(const Attempt& attempt, const std::optional<AttemptStatus>& status, const Usage& used) const;
+  void container_ended();
+  void memory_exhausted(int attempts_left);
+  bool fail_if_out_of_memory();
+  void kill_task(std::optional<Duration> wait, const std::string& who);
+  void sample();
+  void write_pending();
+  void clean_up();
+
+  const RunnerSpec spec_;
+  const RunnerOptions options_;
+  const SystemClock clock_;
+  const Log log_;
+  EventLoop loop_;
+  ControlServer control_;
+  TaskMachine machine_;
+  std::optional<Checkpoint> checkpoint_;
+  std::vector<Record> unwritten_;  ///< while the disk is full: kept, published, and tried again
+  std::optional<Container> container_;
+  std::map<Key, Attempt> attempts_;
+  UniqueFd signals_, inotify_, oom_;
+  EventLoop::TimerId tick_timer_ = 0, sample_timer_ = 0, write_timer_ = 0, oom_timer_ = 0;
+  Time last_sample_{};
+  double last_task_cpu_us_ = 0;
+  std::int64_t oom_kills_ = 0;  ///< of runs that have ended
+  bool out_of_memory_ = false, done_ = false;
+};
+
+}  // namespace dewar

@@ -1,0 +1,52 @@
+// dewar-runner: runs one task, prepared as `<run_folder>/runner.spec`, to its end; started again after a death, it
+// takes the task over where it stands.
+#include <unistd.h>
+
+#include <string>
+
+#include "base/files.h"
+#include "thermos/runner/runner.h"
+#include "thermos/runner/supervisors.h"
+
+namespace {
+
+constexpr const char* kUsage =
+    "usage: dewar-runner [--force] [--kill] RUN_FOLDER\n"
+    "  --force  kill a runner that holds the task, and take over\n"
+    "  --kill   take the task over only to kill it\n"
+    "exit codes: 0 the task has ended; 101 internal error; 102 invalid task; 103 unknown error; 104 unknown user;\n"
+    "105 the task had ended before\n"
+    "signals: SIGUSR1, SIGTERM, SIGINT kill the task; SIGUSR2 loses it\n";
+
+int complain(dewar::RunnerExit code, const std::string& words) {
+  (void)dewar::write_all(STDERR_FILENO, "dewar-runner: " + words + "\n", "standard error");
+  return static_cast<int>(code);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  dewar::RunnerOptions options;
+  std::string run_folder;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word == "--force") {
+      options.force = true;
+    } else if (word == "--kill") {
+      options.kill = true;
+    } else if (word == "--help") {
+      return dewar::write_all(STDOUT_FILENO, kUsage, "standard output") ? 0 : 1;
+    } else if (run_folder.empty() && !word.starts_with("-")) {
+      run_folder = word;
+    } else {
+      return complain(dewar::RunnerExit::kInternal, "unexpected argument '" + word + "'\n" + kUsage);
+    }
+  }
+  const auto bytes = dewar::read_file(run_folder + "/runner.spec");
+  if (!bytes) return complain(dewar::RunnerExit::kInternal, bytes.error().message());
+  auto spec = dewar::decode_runner_spec(*bytes);
+  if (!spec) return complain(dewar::RunnerExit::kInvalidTask, run_folder + "/runner.spec: " + spec.error().message());
+  if (auto joined = dewar::join_supervisors(spec->cgroups); !joined)
+    return complain(dewar::RunnerExit::kInternal, joined.error().message());
+  return static_cast<int>(dewar::Runner(std::move(spec).take(), options).run());
+}
