@@ -32,28 +32,28 @@ void put(Writer& out, std::int16_t id, const Usage& usage) {
   out.stop();
 }
 
-// Thermos's fields, in the order in which Thermos writes them.
+// Thermos's fields, in the order in which Thermos writes them: by number.
 
 void put_plain(Writer& out, const HeaderRecord& r) {
   out.field(1, r.task_id);
   out.field(2, r.launch_time_ms);
   out.field(3, r.sandbox);
-  if (!r.log_dir.empty()) out.field(7, r.log_dir);
   out.field(4, r.hostname);
   out.field(5, r.user);
-  out.field(8, r.uid);
   out.field(6, r.ports);
+  if (!r.log_dir.empty()) out.field(7, r.log_dir);  // there was none before 2013
+  out.field(8, r.uid);
 }
 void put_plain(Writer& out, const ProcessRecord& r) {
   out.field(1, r.seq);
   out.field(3, r.process);
   out.field(5, r.state);
-  out.field(10, r.coordinator_pid);
-  out.field(11, r.fork_time);
   out.field(6, r.start_time);
   out.field(7, r.pid);
   out.field(8, r.stop_time);
   out.field(9, r.return_code);
+  out.field(10, r.coordinator_pid);
+  out.field(11, r.fork_time);
 }
 void put_plain(Writer& out, const TaskRecord& r) {
   out.field(1, r.state);
