@@ -101,6 +101,7 @@ Result<pid_t> spawn(const Spawn& what) {
     lifted.emplace_back(::fcntl(what.fds[i], F_DUPFD_CLOEXEC, above));
     ::posix_spawn_file_actions_adddup2(&actions, lifted.back().get(), target);
   }
+  ::posix_spawn_file_actions_addclosefrom_np(&actions, static_cast<int>(std::max<std::size_t>(what.fds.size(), 3)));
   const auto argv = pointers(what.argv), env = pointers(what.env);
   pid_t pid = -1;
   const int error = ::posix_spawn(&pid, what.program.c_str(), &actions, &attributes, argv.data(), env.data());

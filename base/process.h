@@ -45,7 +45,7 @@ bool has_ended(const UniqueFd& pidfd);
 Result<std::string> boot_id();
 
 /// A program to start: what becomes its descriptors 0, 1, 2, … (each `fds[i]` becomes descriptor i; -1 leaves it
-/// closed, for 0–2 /dev/null). Everything else is closed on exec.
+/// closed, for 0–2 /dev/null). Everything else is closed.
 struct Spawn {
   std::string program;            ///< absolute path
   std::vector<std::string> argv;  ///< argv[0] included

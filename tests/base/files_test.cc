@@ -1,0 +1,80 @@
+#include "base/files.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "tests/support/temp_folder.h"
+
+namespace dewar {
+namespace {
+
+TEST(Files, WhatIsWrittenIsRead) {
+  const TempFolder temp;
+  ASSERT_TRUE(replace_file(temp / "a", "one"));
+  ASSERT_TRUE(replace_file(temp / "a", "two", 0600, true));
+  EXPECT_EQ(*read_file(temp / "a"), "two");
+  EXPECT_EQ(*list_dir(temp.path()), std::vector<std::string>{"a"});
+}
+
+TEST(Files, ErrorsNameTheFileAndTheCause) {
+  const auto missing = read_file("/nonexistent/file");
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().message(), "open /nonexistent/file: No such file or directory");
+  EXPECT_EQ(missing.error().code, std::errc::no_such_file_or_directory);
+}
+
+TEST(Files, ReadingStopsAtTheLimit) {
+  const TempFolder temp;
+  ASSERT_TRUE(replace_file(temp / "big", std::string(10000, 'x')));
+  EXPECT_EQ(read_file(temp / "big", 9999).error().code, std::errc::file_too_large);
+  EXPECT_TRUE(read_file(temp / "big", 10000));
+}
+
+TEST(Files, OpenAtDoesNotFollowALink) {
+  const TempFolder temp;
+  ASSERT_TRUE(replace_file(temp / "real", "x"));
+  ASSERT_EQ(::symlink("real", (temp / "link").c_str()), 0);
+  const auto dir = open_file(temp.path(), O_RDONLY | O_DIRECTORY);
+  ASSERT_TRUE(dir);
+  EXPECT_TRUE(open_at(*dir, "real", O_RDONLY));
+  EXPECT_EQ(open_at(*dir, "link", O_RDONLY).error().code, std::errc::too_many_symbolic_link_levels);
+}
+
+TEST(Files, DescriptorsCloseOnExec) {
+  const auto fd = open_file("/dev/null", O_RDONLY);
+  ASSERT_TRUE(fd);
+  EXPECT_TRUE(::fcntl(fd->get(), F_GETFD) & FD_CLOEXEC);
+}
+
+TEST(Files, MakeDirsMakesWhatIsMissing) {
+  const TempFolder temp;
+  ASSERT_TRUE(make_dirs(temp / "a/b/c"));
+  ASSERT_TRUE(make_dirs(temp / "a/b/c/d"));
+  EXPECT_TRUE(exists(temp / "a/b/c/d"));
+  ASSERT_TRUE(replace_file(temp / "file", ""));
+  EXPECT_FALSE(make_dirs(temp / "file/x"));
+}
+
+TEST(Files, RemoveTreeLeavesWhatALinkPointsTo) {
+  const TempFolder temp;
+  ASSERT_TRUE(make_dirs(temp / "doomed/deep"));
+  ASSERT_TRUE(make_dirs(temp / "kept"));
+  ASSERT_TRUE(replace_file(temp / "kept/file", "x"));
+  ASSERT_EQ(::symlink("../kept", (temp / "doomed/link").c_str()), 0);
+  ASSERT_TRUE(remove_tree(temp / "doomed"));
+  EXPECT_FALSE(exists(temp / "doomed"));
+  EXPECT_TRUE(exists(temp / "kept/file"));
+  EXPECT_TRUE(remove_tree(temp / "doomed")) << "removing twice is no error";
+}
+
+TEST(Log, ShowsControlCharactersInsteadOfSendingThem) {
+  const TempFolder temp;
+  Log(temp / "log").line("name \x1b[31m\nnext");
+  const std::string text = *read_file(temp / "log");
+  EXPECT_NE(text.find("Z name \\x1b[31m\\x0anext\n"), std::string::npos) << text;
+}
+
+}  // namespace
+}  // namespace dewar
