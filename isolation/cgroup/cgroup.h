@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "isolation/cgroup/knobs.h"
 #include "isolation/cgroup/layout.h"
 #include "isolation/sandbox_spec.h"
 #include "isolation/usage.h"
@@ -14,36 +15,41 @@
 namespace dewar {
 
 /// One cgroup in every hierarchy that counts for it: cgroup2, or cgroup v1's, or (hybrid) v1's for limits and cgroup2
-/// for birth, killing and emptiness. Knows its folders; the kernel keeps everything else, so a group can be found again
-/// by its name after any restart. Nothing here talks to libcgroup: per launch we write through directory descriptors.
+/// for birth, cpu time, killing and emptiness. Knows its folders; the kernel keeps everything else, so a group can be
+/// found again by its name after any restart. Nothing here talks to libcgroup: per launch plain files are quicker.
 class Cgroup {
  public:
   /// The task's group, `<our group>/<name>`, made in every hierarchy of `layout` (cgroup2: with its controllers
-  /// switched on for leaves). Errors: EEXIST if one is there already.
+  /// switched on for leaves). On an error nothing stays. Errors: EEXIST if one is there already, in any hierarchy;
+  /// EINVAL for a name that is no plain file name.
   static Result<Cgroup> create(const CgroupLayout& layout, const std::string& name);
-  /// The same group, made earlier. Errors: ENOENT.
+  /// The same group, made earlier, be it only in part (a maker may have died). Errors: ENOENT if it is nowhere.
   static Result<Cgroup> find(const CgroupLayout& layout, const std::string& name);
 
-  /// A leaf below a task's group, for one attempt: only in the hierarchies that count per attempt (cgroup2, cpuacct,
-  /// memory); in the others the attempt joins the task's group itself.
+  /// A leaf below a task's group, for one attempt: only in the hierarchies that count per attempt (cgroup2, v1's memory
+  /// and, where there is no cgroup2, cpuacct); in the others the attempt joins the task's group itself. Errors as
+  /// above.
   Result<Cgroup> create_leaf(const std::string& name) const;
   Result<Cgroup> find_leaf(const std::string& name) const;
   /// Names of the leaves there are.
   std::vector<std::string> leaves() const;
 
-  /// All limits of a task, or none. Applied ones can be read back with limits().
+  /// All limits of a task, or none: what was written is taken back when a later one is refused.
   Result<void> set(const Limits& limits);
-  /// The limits as the kernel says they are, in `Limits`' units (0: none).
+  /// The limits as the kernel says they are, in `Limits`' units (0: none; the weight of a group that was never set is
+  /// one core's).
   Result<Limits> limits() const;
 
   /// The cgroup2 folder in which a process is born (CLONE_INTO_CGROUP), or empty.
   const std::string& unified() const { return unified_; }
-  /// The cgroup v1 folders that a process joins by writing "0" to `tasks` while it has one thread.
+  /// The cgroup v1 folders that a process joins, in this order, by writing "0" to `tasks` while it has one thread.
   std::vector<std::string> v1_folders() const;
   /// The folder, of either version, that holds just this group's processes: for cgroup.procs, cgroup.kill,
   /// cgroup.events.
   const std::string& sweep_folder() const;
 
+  /// v1 counts an OOM kill only where the victim lived: there a task's `oom_kills` are those of the leaves that still
+  /// exist, so read a leaf before removing it. `memory_peak_bytes` is what is used now on v2 before Linux 5.19.
   Result<Usage> usage() const;
   /// Sends `signal` to every process in this group and its leaves, each through a pidfd that is checked to be in the
   /// group. Returns how many got it.
@@ -53,7 +59,8 @@ class Cgroup {
   Result<void> kill_all(int timeout_ms) const;
   /// No process in this group or below.
   Result<bool> empty() const;
-  /// Readable whenever the kernel has killed (or v1: wants to kill) something here for want of memory.
+  /// Readable whenever the kernel has killed (or v1: wants to kill) something here for want of memory; on v2 also when
+  /// memory was only tight, so ask usage() how many were killed. Non-blocking; a read(2) of up to 4096 bytes resets it.
   Result<UniqueFd> watch_oom() const;
   /// Removes the group and its leaves from every hierarchy. Errors: EBUSY while something lives there. Safe to repeat.
   Result<void> remove();
@@ -63,6 +70,21 @@ class Cgroup {
     std::string controller, folder;
     bool own;  ///< the folder is this group's alone; a leaf borrows the task's where it has none
   };
+  /// Where a controller has this group's knobs; `folder` is empty where this host has none.
+  struct Place {
+    CgroupVersion version;
+    std::string folder;
+  };
+
+  static Cgroup named(const CgroupLayout& layout, const std::string& name);
+  Cgroup leaf(const std::string& name) const;
+  std::vector<std::string> own_folders() const;
+  Result<void> make() const;
+  Place place_of(std::string_view controller) const;
+  Result<Limits> read_limits() const;
+  Result<void> add_cpu(Usage& usage) const;
+  Result<void> add_memory(Usage& usage) const;
+
   std::string unified_;
   std::vector<std::string> v2_;  ///< controllers in cgroup2
   std::vector<V1> v1_;

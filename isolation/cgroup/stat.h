@@ -1,0 +1,33 @@
+// Reads what the kernel's cgroup files say. Pure: text in, numbers out; what is missing or odd counts as zero, since a
+// sample must not fail for one line that an older kernel does not have.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+namespace dewar {
+
+/// "4096\n" -> 4096.
+std::int64_t parse_number(std::string_view text);
+
+/// A limit in bytes, pids or microseconds; 0 for none: "max", -1, or what v1 shows for no limit (near 2^63).
+std::uint64_t parse_limit(std::string_view text);
+
+/// The number behind `key` in lines of "key number".
+std::int64_t parse_field(std::string_view text, std::string_view key);
+
+struct CpuTime {
+  std::int64_t user_us = 0, system_us = 0;
+};
+/// cgroup2's cpu.stat.
+CpuTime parse_cpu_stat(std::string_view cpu_stat);
+/// v1: cpuacct.usage is exact (nanoseconds) and cpuacct.stat knows only the proportion (ticks of 10 ms).
+CpuTime parse_cpuacct(std::string_view usage, std::string_view stat);
+
+/// One pid a line. Pids of processes outside of our PID namespace (0) are left out.
+std::vector<pid_t> parse_pids(std::string_view text);
+
+}  // namespace dewar

@@ -1,0 +1,156 @@
+#include "isolation/container.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/files.h"
+#include "isolation/attempt_status.h"
+#include "isolation/cgroup/members.h"
+#include "isolation/launch_info.h"
+#include "isolation/root.h"
+
+namespace dewar {
+namespace {
+
+constexpr char kInitLeaf[] = "init";
+constexpr int kReportTimeoutMs = 60000;  // a sane host needs some milliseconds
+constexpr int kCleanupTimeoutMs = 10000;
+
+struct Pipe {
+  UniqueFd read, write;
+};
+
+Result<Pipe> make_pipe() {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("make a pipe");
+  return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+/// A pipe that holds the whole of `bytes` and then ends: whoever reads it needs nobody to write any more, and we never
+/// block on, or get a SIGPIPE from, a reader that died.
+Result<UniqueFd> pipe_holding(const std::string& bytes) {
+  Pipe pipe = DEWAR_TRY(make_pipe());
+  const int capacity = ::fcntl(pipe.write.get(), F_GETPIPE_SZ);
+  if (static_cast<std::size_t>(capacity) < bytes.size() &&
+      ::fcntl(pipe.write.get(), F_SETPIPE_SZ, static_cast<int>(bytes.size())) < 0)
+    return fail_errno("make a pipe of " + std::to_string(bytes.size()) +
+                      " bytes (fewer binds make the recipe smaller)");
+  DEWAR_TRY(write_all(pipe.write.get(), bytes, "the recipe"));
+  return std::move(pipe.read);
+}
+
+Result<LaunchReport> read_report(const UniqueFd& pipe) {
+  pollfd watched{pipe.get(), POLLIN, 0};
+  if (retry_eintr([&] { return ::poll(&watched, 1, kReportTimeoutMs); }) == 0)
+    return fail(std::errc::timed_out, "wait for dewar-launch");
+  const std::string bytes = DEWAR_TRY(read_all(pipe.get(), "dewar-launch's report"));
+  const auto report = decode_report(bytes);
+  if (!report) return fail("dewar-launch ended without a word: was it killed?");
+  return *report;
+}
+
+ContainerRecipe make_recipe(const ContainerSpec& spec, const Cgroup& leaf) {
+  const SandboxSpec& sandbox = spec.sandbox;
+  return {
+      .root = spec.root_folder,
+      .mounts = make_root(look_at_host_root(), {spec.sandbox_folder, spec.log_folder, sandbox.binds, sandbox.tmpfs}),
+      .hostname = spec.hostname,
+      .network = sandbox.network,
+      .unified_cgroup = leaf.unified(),
+      .v1_cgroups = leaf.v1_folders()};
+}
+
+/// Runs dewar-launch to its end. The launcher's status is not asked for: its report says all.
+Result<LaunchReport> launch(const std::string& program, const ContainerRecipe& recipe) {
+  const UniqueFd input = DEWAR_TRY(pipe_holding(encode_recipe(recipe)));
+  Pipe output = DEWAR_TRY(make_pipe());
+  Spawn start;
+  start.program = program;
+  start.argv = {"dewar-launch"};
+  start.fds = {-1, -1, STDERR_FILENO, input.get(), output.write.get()};
+  const pid_t pid = DEWAR_TRY(spawn(start));
+  output.write.reset();
+  auto report = read_report(output.read);
+  if (!report) ::kill(pid, SIGKILL);  // our own child, not reaped yet: the number is still its
+  retry_eintr([&] { return ::waitpid(pid, nullptr, 0); });
+  return report;
+}
+
+struct Init {
+  ProcessId id;
+  UniqueFd pidfd;
+};
+
+Result<Init> start_init(const ContainerSpec& spec, Cgroup& cgroup) {
+  DEWAR_TRY(cgroup.set(spec.sandbox.limits).context("step limits"));
+  const Cgroup leaf = DEWAR_TRY(cgroup.create_leaf(kInitLeaf).context("step cgroup"));
+  DEWAR_TRY(make_dirs(spec.root_folder, 0700).context("step root"));
+  const LaunchReport report = DEWAR_TRY(launch(spec.launcher, make_recipe(spec, leaf)).context("step launch"));
+  if (!report.step.empty()) return fail(explain_step(report.step, report.error, report.detail));
+  UniqueFd pidfd = DEWAR_TRY(open_process(report.init).context("step init: PID 1 has ended already"));
+  return Init{report.init, std::move(pidfd)};
+}
+
+/// True if the process is number 1 in the innermost PID namespace it lives in (NSpid in proc(5)).
+bool is_pid_one(pid_t pid) {
+  const auto status = read_file("/proc/" + std::to_string(pid) + "/status");
+  const std::size_t at = status ? status->find("\nNSpid:") : std::string::npos;
+  if (at == std::string::npos) return false;
+  const std::string line = status->substr(at + 1, status->find('\n', at + 1) - at - 1);
+  return line.ends_with("\t1") && std::ranges::count(line, '\t') >= 2;
+}
+
+Result<void> remove_root_folder(const std::string& path) {
+  if (::rmdir(path.c_str()) != 0 && errno != ENOENT) return fail_errno("remove " + path);
+  return {};
+}
+
+Result<void> sweep_cgroup(Cgroup& cgroup, int timeout_ms) {
+  DEWAR_TRY(cgroup.kill_all(timeout_ms));
+  return cgroup.remove();
+}
+
+}  // namespace
+
+Result<Container> Container::create(const ContainerSpec& spec) {
+  Cgroup cgroup = DEWAR_TRY(Cgroup::create(spec.cgroups, spec.id).context("step cgroup"));
+  auto init = start_init(spec, cgroup);
+  if (!init) {
+    Error error = std::move(init).error();
+    auto swept = sweep_cgroup(cgroup, kCleanupTimeoutMs);
+    if (swept) swept = remove_root_folder(spec.root_folder);
+    if (!swept) error.context += " (and cleaning up failed: " + swept.error().message() + ")";
+    return Failure{std::move(error)};
+  }
+  Init made = std::move(init).take();
+  return Container(std::move(cgroup), std::move(made.pidfd), made.id);
+}
+
+Result<Container> Container::adopt(const ContainerSpec& spec) {
+  Cgroup cgroup = DEWAR_TRY(Cgroup::find(spec.cgroups, spec.id));
+  const auto leaf = cgroup.find_leaf(kInitLeaf);
+  const std::vector<pid_t> candidates = leaf ? DEWAR_TRY(members(leaf->sweep_folder())) : std::vector<pid_t>{};
+  for (const pid_t pid : candidates) {
+    const auto id = identify(pid);
+    if (!id || !is_pid_one(pid)) continue;
+    if (auto pidfd = open_process(*id)) return Container(std::move(cgroup), std::move(pidfd).take(), *id);
+  }
+  return fail(std::errc::no_such_process, "find PID 1 of container '" + spec.id + "'");
+}
+
+Result<void> Container::sweep(const ContainerSpec& spec, int timeout_ms) {
+  auto cgroup = Cgroup::find(spec.cgroups, spec.id);
+  if (cgroup) {
+    DEWAR_TRY(sweep_cgroup(*cgroup, timeout_ms).context("clear container '" + spec.id + "'"));
+  } else if (cgroup.error().code != std::errc::no_such_file_or_directory) {
+    return Failure{cgroup.error()};
+  }
+  return remove_root_folder(spec.root_folder);
+}
+
+}  // namespace dewar

@@ -1,0 +1,190 @@
+#include "isolation/root.h"
+
+#include <dirent.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <climits>
+#include <string_view>
+
+#include "base/files.h"
+
+namespace dewar {
+namespace {
+
+/// What programs need of /etc: names of users and services, name resolution, time, the dynamic linker, certificates,
+/// the defaults of shells and languages. Whatever else a host keeps there (shadow, ssh, sudoers, private keys, other
+/// services' passwords) is not the task's business. A star at the end stands for any rest.
+constexpr std::array<std::string_view, 42> kEtc = {
+    "alternatives",   "bash.bashrc",   "ca-certificates", "ca-certificates.conf",
+    "debian_version", "ethertypes",    "fonts",           "gai.conf",
+    "gitconfig",      "group",         "host.conf",       "hostname",
+    "hosts",          "inputrc",       "java-*",          "ld.so.cache",
+    "ld.so.conf",     "ld.so.conf.d",  "locale.alias",    "locale.conf",
+    "localtime",      "magic",         "mailcap",         "mime.types",
+    "networks",       "nsswitch.conf", "os-release",      "passwd",
+    "perl",           "php",           "profile",         "profile.d",
+    "protocols",      "python*",       "resolv.conf",     "rpc",
+    "services",       "shells",        "terminfo",        "timezone",
+    "wgetrc",         "xattr.conf"};
+
+/// Of /etc/ssl all but the private keys.
+constexpr std::array<std::string_view, 2> kEtcSsl = {"/etc/ssl/certs", "/etc/ssl/openssl.cnf"};
+
+constexpr std::array<std::string_view, 3> kProgramFolders = {"/opt", "/sbin", "/usr"};
+
+constexpr std::array<std::string_view, 6> kDevices = {"/dev/full", "/dev/null",    "/dev/random",
+                                                      "/dev/tty",  "/dev/urandom", "/dev/zero"};
+
+/// What tells of, or works on, the whole host. The lists are the ones container runtimes agree on.
+constexpr std::array<std::string_view, 10> kMaskedProc = {
+    "/proc/acpi",          "/proc/asound",      "/proc/kcore", "/proc/keys",       "/proc/key-users",
+    "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",  "/proc/timer_list", "/proc/timer_stats"};
+constexpr std::array<std::string_view, 5> kReadOnlyProc = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
+                                                           "/proc/sysrq-trigger"};
+constexpr std::array<std::string_view, 5> kMaskedSys = {"/sys/firmware", "/sys/devices/virtual/powercap",
+                                                        "/sys/kernel/debug", "/sys/kernel/security",
+                                                        "/sys/kernel/tracing"};
+
+bool matches(std::string_view pattern, std::string_view name) {
+  if (pattern.ends_with('*')) return name.starts_with(pattern.substr(0, pattern.size() - 1));
+  return pattern == name;
+}
+
+bool is_program_folder(std::string_view path) {
+  return path == "/bin" || path.starts_with("/lib") ||
+         std::ranges::find(kProgramFolders, path) != kProgramFolders.end();
+}
+
+MountOp mount(MountKind kind, std::string_view target, std::string options = "") {
+  MountOp op;
+  op.kind = kind;
+  op.target = target;
+  op.options = std::move(options);
+  return op;
+}
+
+MountOp bind(std::string_view source, std::string_view target, bool read_only) {
+  MountOp op = mount(MountKind::kBind, target);
+  op.source = source;
+  op.read_only = read_only;
+  return op;
+}
+
+MountOp link(std::string_view to, std::string_view at) {
+  MountOp op = mount(MountKind::kSymlink, at);
+  op.source = to;
+  return op;
+}
+
+MountOp if_there(MountOp op) {
+  op.optional = true;
+  return op;
+}
+
+MountOp tmpfs(const Tmpfs& asked) {
+  std::string options = "mode=1777";
+  if (asked.size > 0) options += ",size=" + std::to_string(asked.size);
+  if (asked.inodes > 0) options += ",nr_inodes=" + std::to_string(asked.inodes);
+  return mount(MountKind::kTmpfs, asked.target, options);
+}
+
+void add_programs(const HostRoot& host, std::vector<MountOp>& ops) {
+  for (const std::string& path : host.folders) {
+    if (is_program_folder(path)) ops.push_back(bind(path, path, true));
+  }
+  for (const auto& [path, to] : host.links) {
+    if (is_program_folder(path)) ops.push_back(link(to, path));
+  }
+}
+
+void add_etc(const HostRoot& host, std::vector<MountOp>& ops) {
+  const auto add = [&](const std::string& path) { ops.push_back(if_there(bind(path, path, true))); };
+  for (const std::string& name : host.etc) {
+    // One may be a link to nowhere, such as resolv.conf without its service.
+    if (std::ranges::any_of(kEtc, [&](std::string_view pattern) { return matches(pattern, name); }))
+      add("/etc/" + name);
+  }
+  for (const std::string_view path : kEtcSsl) add(std::string(path));
+  ops.push_back(link("/proc/self/mounts", "/etc/mtab"));
+}
+
+void add_dev(std::vector<MountOp>& ops) {
+  for (const std::string_view path : kDevices) {
+    ops.push_back(bind(path, path, false));
+    ops.back().devices = true;
+  }
+  ops.push_back(mount(MountKind::kDevpts, "/dev/pts", "newinstance,ptmxmode=0666,mode=0620,gid=5"));
+  ops.push_back(mount(MountKind::kMqueue, "/dev/mqueue"));
+  ops.push_back(link("pts/ptmx", "/dev/ptmx"));
+  ops.push_back(link("/proc/self/fd", "/dev/fd"));
+  ops.push_back(link("/proc/self/fd/0", "/dev/stdin"));
+  ops.push_back(link("/proc/self/fd/1", "/dev/stdout"));
+  ops.push_back(link("/proc/self/fd/2", "/dev/stderr"));
+}
+
+void add_kernel_views(std::vector<MountOp>& ops) {
+  ops.push_back(mount(MountKind::kProc, "/proc"));
+  for (const std::string_view path : kReadOnlyProc) ops.push_back(if_there(bind(path, path, true)));
+  ops.push_back(mount(MountKind::kSysfs, "/sys"));
+  ops.back().read_only = true;
+  for (const std::string_view path : kMaskedProc) ops.push_back(if_there(mount(MountKind::kMask, path)));
+  for (const std::string_view path : kMaskedSys) ops.push_back(if_there(mount(MountKind::kMask, path)));
+}
+
+/// The usual writable folders, private to the task, and those it asks for; asking for a usual one sets its size.
+void add_private_folders(const std::vector<Tmpfs>& asked, std::vector<MountOp>& ops) {
+  constexpr std::uint64_t kRunSize = 64u << 20;
+  std::vector<Tmpfs> all = {
+      {.target = "/dev/shm"}, {.target = "/run", .size = kRunSize}, {.target = "/tmp"}, {.target = "/var/tmp"}};
+  for (const Tmpfs& one : asked) {
+    const auto usual = std::ranges::find(all, one.target, &Tmpfs::target);
+    if (usual != all.end()) {
+      *usual = one;
+    } else {
+      all.push_back(one);
+    }
+  }
+  std::ranges::stable_sort(all, {}, [](const Tmpfs& one) { return std::ranges::count(one.target, '/'); });
+  for (const Tmpfs& one : all) ops.push_back(tmpfs(one));
+  ops.push_back(link("/run", "/var/run"));
+}
+
+}  // namespace
+
+HostRoot look_at_host_root() {
+  HostRoot host;
+  const auto names = list_dir("/");
+  for (const std::string& name : names ? *names : std::vector<std::string>{}) {
+    const std::string path = "/" + name;
+    struct stat info {};
+    char to[PATH_MAX];
+    if (::lstat(path.c_str(), &info) != 0) continue;
+    if (S_ISDIR(info.st_mode)) host.folders.push_back(path);
+    if (!S_ISLNK(info.st_mode)) continue;
+    const ssize_t length = ::readlink(path.c_str(), to, sizeof to);
+    if (length > 0) host.links[path] = std::string(to, static_cast<std::size_t>(length));
+  }
+  if (auto etc = list_dir("/etc")) host.etc = std::move(etc).take();
+  return host;
+}
+
+std::vector<MountOp> make_root(const HostRoot& host, const RootSpec& task) {
+  std::vector<MountOp> ops;
+  add_programs(host, ops);
+  add_etc(host, ops);
+  add_dev(ops);
+  add_kernel_views(ops);
+  add_private_folders(task.tmpfs, ops);
+  ops.push_back(mount(MountKind::kFolder, "/home", "mode=0755"));
+  ops.push_back(mount(MountKind::kFolder, "/root", "mode=0700"));
+  for (const Bind& one : task.binds) ops.push_back(bind(one.source, one.target, true));
+  // Last, so that nothing of the above can lie over them.
+  ops.push_back(bind(task.sandbox_folder, task.sandbox_folder, false));
+  ops.push_back(bind(task.log_folder, task.log_folder, true));
+  return ops;
+}
+
+}  // namespace dewar
