@@ -6,7 +6,14 @@ namespace dewar {
 
 /// What a command ends with (docs/architecture.md, "Exit codes").
 enum class ExitCode : int {
-  kDone = 0, kFailed = 1, kUsage = 2, kNotFound = 3, kNoRights = 4, kUnreachable = 5, kTimedOut = 6, kConflict = 7
+  kDone = 0,
+  kFailed = 1,
+  kUsage = 2,
+  kNotFound = 3,
+  kNoRights = 4,
+  kUnreachable = 5,
+  kTimedOut = 6,
+  kConflict = 7
 };
 
 // Each adds its subcommand to `app`; when that is chosen, its callback does the work and sets `exit_code`.

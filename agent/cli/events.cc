@@ -1,0 +1,98 @@
+#include "agent/cli/events.h"
+
+#include "agent/cli/words.h"
+#include "base/json_writer.h"
+#include "base/units.h"
+
+namespace dewar {
+namespace {
+
+/// The run that a process record belongs to.
+std::size_t run_of(const ProcessRecord& record, const TaskHistory& history) {
+  const auto runs = history.processes.find(record.process);
+  return runs == history.processes.end() || runs->second.empty() ? 0 : runs->second.size() - 1;
+}
+
+double time_of(const ProcessRecord& record, double now) {
+  if (record.stop_time) return *record.stop_time;
+  if (record.start_time) return *record.start_time;
+  return record.fork_time.value_or(now);
+}
+
+std::string line_of(const HeaderRecord& header, const Paint&) {
+  std::string line = "task " + printable(header.task_id) + " on " + printable(header.hostname);
+  if (!header.user.empty()) line += " as user " + printable(header.user);
+  for (const auto& [name, port] : header.ports) line += ", port " + printable(name) + " " + std::to_string(port);
+  return line;
+}
+
+std::string line_of(const TaskRecord& record, const Paint& paint) {
+  std::string line = "task " + paint.tone(tone_of(record.state), to_string(record.state));
+  if (record.reason) line += ": " + printable(*record.reason);
+  return line;
+}
+
+std::string line_of(const ProcessRecord& record, std::size_t run, const RunHistory* now, const Paint& paint) {
+  std::string line = printable(record.process) + "#" + std::to_string(run) + " " +
+                     paint.tone(tone_of(record.state), to_string(record.state));
+  if (record.state == ProcessState::kRunning && record.pid) line += " pid " + std::to_string(*record.pid);
+  if (record.return_code) line += " return code " + std::to_string(*record.return_code);
+  const std::string reason = now != nullptr ? why(*now) : "";
+  return reason.empty() ? line : line + ": " + printable(reason);
+}
+
+template <class T>
+void optional_field(JsonWriter& json, std::string_view name, const std::optional<T>& content) {
+  if (content) json.field(name, *content);
+}
+
+}  // namespace
+
+std::string event_line(const Record& record, const TaskHistory& history, double now, const Paint& paint) {
+  const auto stamped = [&](double time, const std::string& words) {
+    return paint.tone(Tone::kFaint, clock_time(time, true)) + " " + words;
+  };
+  if (const auto* header = std::get_if<HeaderRecord>(&record)) {
+    return stamped(static_cast<double>(header->launch_time_ms) / 1e3, line_of(*header, paint));
+  }
+  if (const auto* task = std::get_if<TaskRecord>(&record)) {
+    return stamped(static_cast<double>(task->timestamp_ms) / 1e3, line_of(*task, paint));
+  }
+  if (const auto* process = std::get_if<ProcessRecord>(&record)) {
+    const std::size_t run = run_of(*process, history);
+    const auto runs = history.processes.find(process->process);
+    const RunHistory* known = runs == history.processes.end() || runs->second.empty() ? nullptr : &runs->second.back();
+    return stamped(time_of(*process, now), line_of(*process, run, known, paint));
+  }
+  return {};
+}
+
+std::string event_json(const RunView& view, const Record& record, const TaskHistory& history, double now) {
+  JsonWriter json;
+  if (const auto* header = std::get_if<HeaderRecord>(&record)) {
+    json.begin_object().field("time", format_rfc3339(static_cast<double>(header->launch_time_ms) / 1e3));
+    json.field("event", "header").field("task_id", header->task_id).field("name", view.name);
+    json.field("sandbox", header->sandbox).field("hostname", header->hostname).field("user", header->user);
+    json.key("ports").begin_object();
+    for (const auto& [name, port] : header->ports) json.field(name, port);
+    return json.end_object().end_object().take();
+  }
+  if (const auto* task = std::get_if<TaskRecord>(&record)) {
+    json.begin_object().field("time", format_rfc3339(static_cast<double>(task->timestamp_ms) / 1e3));
+    json.field("event", "task").field("state", to_string(task->state));
+    optional_field(json, "reason", task->reason);
+    return json.end_object().take();
+  }
+  if (const auto* process = std::get_if<ProcessRecord>(&record)) {
+    json.begin_object().field("time", format_rfc3339(time_of(*process, now)));
+    json.field("event", "process").field("process", process->process).field("run", run_of(*process, history));
+    json.field("state", to_string(process->state));
+    optional_field(json, "pid", process->pid);
+    optional_field(json, "return_code", process->return_code);
+    optional_field(json, "reason", process->reason);
+    return json.end_object().take();
+  }
+  return {};
+}
+
+}  // namespace dewar

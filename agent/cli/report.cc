@@ -1,0 +1,158 @@
+#include "agent/cli/report.h"
+
+#include <cstdio>
+#include <optional>
+
+#include "agent/cli/words.h"
+#include "base/json_writer.h"
+#include "base/units.h"
+
+namespace dewar {
+namespace {
+
+std::string seconds_text(double seconds) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.2f", seconds);
+  return text;
+}
+
+double cpu_seconds(const Usage& usage) { return static_cast<double>(usage.cpu_user_us + usage.cpu_system_us) / 1e6; }
+
+/// The last run of a process that counts: one that has been waiting only was never run.
+std::size_t runs_made(const std::vector<RunHistory>& runs) {
+  return !runs.empty() && runs.back().state == ProcessState::kWaiting ? runs.size() - 1 : runs.size();
+}
+
+std::string log_path(const RunView& view, const std::string& process, std::size_t run, std::string_view stream) {
+  return view.log_folder + "/" + process + "/" + std::to_string(run) + "/" + std::string(stream);
+}
+
+std::string task_reason(const TaskHistory& history) {
+  return history.statuses.empty() ? "" : history.statuses.back().reason.value_or("");
+}
+
+void add_failed_run(const RunView& view, const ProcessView& process, const std::vector<RunHistory>& runs,
+                    const Paint& paint, std::vector<std::string>& lines) {
+  const std::size_t made = runs_made(runs);
+  if (made == 0 || runs[made - 1].state == ProcessState::kSuccess) return;
+  const RunHistory& run = runs[made - 1];
+  std::string line = "  " + paint.tone(tone_of(run.state), sign_and_word(run.state, paint)) + "  " +
+                     printable(process.name) + "#" + std::to_string(made - 1);
+  if (const std::string reason = why(run); !reason.empty()) line += ": " + printable(reason);
+  lines.push_back(line);
+  if (!process.logged) return;
+  for (const char* stream : {"stdout", "stderr"}) {
+    lines.push_back("      " + printable(log_path(view, process.name, made - 1, stream)));
+  }
+}
+
+std::string totals(const Usage& usage) {
+  std::string line = "  used     " + seconds_text(cpu_seconds(usage)) + " CPU seconds, at most " +
+                     format_bytes(static_cast<std::uint64_t>(usage.memory_peak_bytes)) + " of memory";
+  if (usage.oom_kills > 0) {
+    line += ", killed " + std::to_string(usage.oom_kills) + (usage.oom_kills == 1 ? " time" : " times") +
+            " for lack of memory";
+  }
+  return line;
+}
+
+// ---- JSON
+
+void text_or_null(JsonWriter& json, std::string_view name, const std::string& text) {
+  text.empty() ? json.key(name).null() : json.field(name, text);
+}
+
+void time_or_null(JsonWriter& json, std::string_view name, const std::optional<double>& time) {
+  time ? json.field(name, format_rfc3339(*time)) : json.key(name).null();
+}
+
+template <class T>
+void number_or_null(JsonWriter& json, std::string_view name, const std::optional<T>& number) {
+  number ? json.field(name, *number) : json.key(name).null();
+}
+
+template <class T>
+std::optional<T> unless_zero(T number) {
+  return number == T{} ? std::nullopt : std::optional<T>(number);
+}
+
+void put_limits(JsonWriter& json, const Limits& limits) {
+  json.key("limits").begin_object();
+  number_or_null(json, "cpu", unless_zero(limits.cpu));
+  number_or_null(json, "cpu_quota", unless_zero(limits.cpu_quota));
+  number_or_null(json, "memory_bytes", unless_zero(limits.memory));
+  json.field("swap_bytes", limits.swap);
+  number_or_null(json, "pids", unless_zero(limits.pids));
+  json.end_object();
+}
+
+void put_run(JsonWriter& json, const RunView& view, const ProcessView& process, std::size_t number,
+             const RunHistory& run) {
+  json.begin_object().field("run", number).field("state", to_string(run.state));
+  number_or_null(json, "return_code", run.return_code);
+  number_or_null(json, "pid", run.pid);
+  time_or_null(json, "forked", run.fork_time);
+  time_or_null(json, "started", run.start_time);
+  time_or_null(json, "stopped", run.stop_time);
+  for (const char* stream : {"stdout", "stderr"}) {
+    text_or_null(json, stream, process.logged ? log_path(view, process.name, number, stream) : "");
+  }
+  text_or_null(json, "reason", why(run));
+  json.key("usage").begin_object();
+  json.field("cpu_user_seconds", static_cast<double>(run.usage.cpu_user_us) / 1e6);
+  json.field("cpu_system_seconds", static_cast<double>(run.usage.cpu_system_us) / 1e6);
+  json.field("memory_peak_bytes", run.usage.memory_peak_bytes);
+  json.end_object().end_object();
+}
+
+void put_process(JsonWriter& json, const RunView& view, const ProcessView& process, const TaskHistory& history) {
+  json.begin_object().field("name", process.name).key("runs").begin_array();
+  if (const auto runs = history.processes.find(process.name); runs != history.processes.end()) {
+    for (std::size_t i = 0; i < runs_made(runs->second); ++i) put_run(json, view, process, i, runs->second[i]);
+  }
+  json.end_array().end_object();
+}
+
+}  // namespace
+
+std::vector<std::string> summary_lines(const RunView& view, const TaskHistory& history, const Paint& paint) {
+  const TaskState state = history.state();
+  std::string verdict =
+      paint.tone(tone_of(state), sign_and_word(state, paint)) + "  " + paint.tone(Tone::kBold, printable(view.task_id));
+  if (const std::string reason = task_reason(history); !reason.empty()) verdict += ": " + printable(reason);
+  std::vector<std::string> lines{verdict};
+  for (const ProcessView& process : view.processes) {
+    const auto runs = history.processes.find(process.name);
+    if (runs != history.processes.end()) add_failed_run(view, process, runs->second, paint, lines);
+  }
+  lines.push_back(totals(history.usage));
+  lines.push_back("  logs     " + printable(view.log_folder));
+  lines.push_back("  sandbox  " + printable(view.sandbox));
+  return lines;
+}
+
+std::string report_json(const RunView& view, const TaskHistory& history, bool pretty) {
+  JsonWriter json(pretty ? JsonWriter::Style::kPretty : JsonWriter::Style::kCompact);
+  json.begin_object().field("task_id", view.task_id).field("name", view.name);
+  json.field("state", to_string(history.state()));
+  text_or_null(json, "reason", task_reason(history));
+  json.field("sandbox", view.sandbox);
+  json.key("ports").begin_object();
+  for (const auto& [name, port] : view.ports) json.field(name, port);
+  json.end_object();
+  json.key("states").begin_array();
+  for (const TaskRecord& status : history.statuses) {
+    json.begin_object().field("state", to_string(status.state));
+    json.field("time", format_rfc3339(static_cast<double>(status.timestamp_ms) / 1e3)).end_object();
+  }
+  json.end_array();
+  put_limits(json, view.limits);
+  json.key("usage").begin_object().field("cpu_seconds", cpu_seconds(history.usage));
+  json.field("memory_peak_bytes", history.usage.memory_peak_bytes).field("oom_kills", history.usage.oom_kills);
+  json.end_object();
+  json.key("processes").begin_array();
+  for (const ProcessView& process : view.processes) put_process(json, view, process, history);
+  return json.end_array().end_object().take();
+}
+
+}  // namespace dewar

@@ -1,0 +1,32 @@
+#include "agent/cli/run_view.h"
+
+#include "thermos/spec/bind.h"
+
+namespace dewar {
+
+RunView view_of(const RunnerSpec& spec) {
+  RunView view{.task_id = spec.task_id,
+               .name = spec.task_name,
+               .sandbox = spec.run_folder + "/sandbox",
+               .log_folder = spec.run_folder + "/.logs",
+               .ports = spec.ports,
+               .limits = spec.sandbox.limits,
+               .processes = {}};
+  TaskSpec task;
+  task.processes = spec.plan.processes;
+  task.constraints = spec.plan.constraints;
+  Graph graph = graph_of(task);
+  graph.levels.push_back(graph.final);
+  for (const auto& level : graph.levels) {
+    for (const std::string& name : level) {
+      for (const ProcessSpec& process : spec.plan.processes) {
+        if (process.name != name) continue;
+        const LogDestination logs = process.logger.value_or(spec.plan.logger).destination;
+        view.processes.push_back({name, process.final, logs == LogDestination::kFile || logs == LogDestination::kBoth});
+      }
+    }
+  }
+  return view;
+}
+
+}  // namespace dewar

@@ -1,0 +1,74 @@
+#include "agent/cli/events.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <ctime>
+
+#include "tests/cli/sample_task.h"
+
+namespace dewar {
+namespace {
+
+class EventsTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    setenv("TZ", "UTC", 1);
+    tzset();
+  }
+  std::string line(const Record& record) const { return event_line(record, history_, kStart + 20, {}); }
+  std::string json(const Record& record) const { return event_json(sample_view(), record, history_, kStart + 20); }
+  TaskHistory history_ = sample_history();
+};
+
+TEST_F(EventsTest, AProcessThatRunsIsToldWithItsRunAndPid) {
+  ProcessRecord record = process_record("serve", ProcessState::kRunning);
+  record.start_time = kStart + 9;
+  record.pid = 4711;
+  EXPECT_EQ(line(record), "03:04:14.000 serve#0 RUNNING pid 4711");
+  EXPECT_EQ(json(record),
+            R"({"time":"2026-01-02T03:04:14.000000Z","event":"process","process":"serve","run":0,"state":"RUNNING",)"
+            R"("pid":4711})");
+}
+
+TEST_F(EventsTest, AFailureIsToldWithItsCodeAndReason) {
+  history_.processes["fetch"].pop_back();
+  ProcessRecord record = process_record("fetch", ProcessState::kFailed);
+  record.stop_time = kStart + 2;
+  record.return_code = 22;
+  EXPECT_EQ(line(record), "03:04:07.000 fetch#0 FAILED return code 22: exit status 22");
+}
+
+TEST_F(EventsTest, TheTasksStatesAreToldWithTheirReason) {
+  const TaskRecord record = task_record(TaskState::kKilled, kStart + 0.005, "asked\nfor");
+  EXPECT_EQ(line(record), "03:04:05.005 task KILLED: asked?for");
+  EXPECT_EQ(json(record),
+            R"({"time":"2026-01-02T03:04:05.005000Z","event":"task","state":"KILLED","reason":"asked\nfor"})");
+}
+
+TEST_F(EventsTest, TheHeaderTellsThePorts) {
+  const HeaderRecord record{.task_id = "web-1",
+                            .launch_time_ms = static_cast<std::int64_t>(kStart * 1e3),
+                            .sandbox = "/w/sandbox",
+                            .log_dir = "/w/.logs",
+                            .hostname = "h",
+                            .user = "nobody",
+                            .uid = 65534,
+                            .ports = {{"http", 31000}}};
+  EXPECT_EQ(line(record), "03:04:05.000 task web-1 on h as user nobody, port http 31000");
+  EXPECT_NE(json(record).find(R"("ports":{"http":31000})"), std::string::npos);
+}
+
+TEST_F(EventsTest, ARecordWithoutATimeHappensNow) {
+  EXPECT_EQ(line(process_record("report", ProcessState::kWaiting)), "03:04:25.000 report#0 WAITING");
+}
+
+TEST_F(EventsTest, SamplesAreNoEvents) {
+  SampleRecord sample;
+  sample.process = "serve";
+  EXPECT_EQ(line(sample), "");
+  EXPECT_EQ(json(sample), "");
+}
+
+}  // namespace
+}  // namespace dewar

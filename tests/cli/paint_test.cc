@@ -1,0 +1,75 @@
+#include "agent/cli/paint.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+namespace dewar {
+namespace {
+
+Environment having(std::map<std::string, std::string> values) {
+  return [values](const char* name) -> const char* {
+    const auto found = values.find(name);
+    return found == values.end() ? nullptr : found->second.c_str();
+  };
+}
+
+TEST(PaintTest, ColoursAreForTerminalsThatHaveThem) {
+  EXPECT_TRUE(choose_paint(ColorWish::kAuto, true, having({{"TERM", "xterm"}})).color);
+  EXPECT_FALSE(choose_paint(ColorWish::kAuto, false, having({{"TERM", "xterm"}})).color);
+  EXPECT_FALSE(choose_paint(ColorWish::kAuto, true, having({{"TERM", "dumb"}})).color);
+  EXPECT_FALSE(choose_paint(ColorWish::kAuto, true, having({})).color);
+}
+
+TEST(PaintTest, NoColorAndForceAreObeyed) {
+  EXPECT_FALSE(choose_paint(ColorWish::kAuto, true, having({{"TERM", "xterm"}, {"NO_COLOR", "1"}})).color);
+  EXPECT_TRUE(choose_paint(ColorWish::kAuto, true, having({{"TERM", "xterm"}, {"NO_COLOR", ""}})).color);
+  EXPECT_TRUE(choose_paint(ColorWish::kAuto, false, having({{"CLICOLOR_FORCE", "1"}})).color);
+  EXPECT_FALSE(choose_paint(ColorWish::kAuto, false, having({{"CLICOLOR_FORCE", "0"}})).color);
+}
+
+TEST(PaintTest, TheOptionWinsOverTheEnvironment) {
+  EXPECT_TRUE(choose_paint(ColorWish::kAlways, false, having({{"NO_COLOR", "1"}})).color);
+  EXPECT_FALSE(choose_paint(ColorWish::kNever, true, having({{"CLICOLOR_FORCE", "1"}})).color);
+}
+
+TEST(PaintTest, SignsFollowTheFirstLocaleThatIsSet) {
+  EXPECT_TRUE(choose_paint(ColorWish::kAuto, true, having({{"LANG", "en_GB.UTF-8"}})).utf8);
+  EXPECT_FALSE(choose_paint(ColorWish::kAuto, true, having({{"LC_ALL", "C"}, {"LANG", "en_GB.UTF-8"}})).utf8);
+  EXPECT_FALSE(choose_paint(ColorWish::kAuto, true, having({})).utf8);
+}
+
+TEST(PaintTest, ToneWrapsTextOnlyWithColour) {
+  EXPECT_EQ((Paint{.color = true}.tone(Tone::kBad, "no")), "\x1b[31mno\x1b[0m");
+  EXPECT_EQ((Paint{.color = false}.tone(Tone::kBad, "no")), "no");
+}
+
+TEST(PrintableTest, NothingThatSteersATerminalPasses) {
+  EXPECT_EQ(printable("a\x1b[2Jb\nc\x7f"), "a?[2Jb?c?");
+  EXPECT_EQ(printable("\xc2\x9b"
+                      "31m"),
+            "?31m")
+      << "the one-character form of ESC [";
+  EXPECT_EQ(printable("\xff\xc3"), "??");
+  EXPECT_EQ(printable("grün – 日本"), "grün – 日本");
+  EXPECT_EQ(printable("a\u202eb"), "a?b") << "right-to-left override";
+}
+
+TEST(ColumnsTest, WideAndCombiningCharactersAreCounted) {
+  EXPECT_EQ(columns_of("grün"), 4u);
+  EXPECT_EQ(columns_of("日本"), 4u);
+  EXPECT_EQ(columns_of("e\u0301"), 1u);
+  EXPECT_EQ(columns_of(""), 0u);
+}
+
+TEST(CutTest, WhatFitsStaysWhole) { EXPECT_EQ(cut_to("abcd", 4, {}), "abcd"); }
+
+TEST(CutTest, WhatDoesNotFitEndsInASign) {
+  EXPECT_EQ(cut_to("abcde", 4, {}), "abc~");
+  EXPECT_EQ(cut_to("abcde", 4, {.utf8 = true}), "abc…");
+  EXPECT_EQ(cut_to("日本語", 4, {}), "日~") << "half a character is none";
+  EXPECT_EQ(cut_to("abc", 0, {}), "");
+}
+
+}  // namespace
+}  // namespace dewar

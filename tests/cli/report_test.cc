@@ -1,0 +1,96 @@
+#include "agent/cli/report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/cli/sample_task.h"
+
+namespace dewar {
+namespace {
+
+using nlohmann::json;
+using ::testing::ElementsAre;
+
+class ReportTest : public testing::Test {
+ protected:
+  ReportTest() {
+    history_.processes["serve"][0].state = ProcessState::kKilled;
+    history_.processes["serve"][0].return_code = -15;
+    history_.processes["serve"][0].stop_time = kStart + 30.25;
+    history_.statuses.push_back(task_record(TaskState::kKilled, kStart + 31, "asked for"));
+    history_.usage.cpu_user_us = 1500000;
+    history_.usage.cpu_system_us = 500000;
+    history_.usage.memory_peak_bytes = 64 << 20;
+    history_.usage.oom_kills = 1;
+  }
+  json object() const { return json::parse(report_json(sample_view(), history_, false)); }
+  TaskHistory history_ = sample_history();
+};
+
+TEST_F(ReportTest, TheObjectTellsTheTask) {
+  const json report = object();
+  EXPECT_EQ(report["task_id"], "web-1");
+  EXPECT_EQ(report["name"], "web");
+  EXPECT_EQ(report["state"], "KILLED");
+  EXPECT_EQ(report["reason"], "asked for");
+  EXPECT_EQ(report["sandbox"], "/w/sandbox");
+  EXPECT_EQ(report["ports"], json({{"http", 31000}}));
+  EXPECT_EQ(report["states"][1], json({{"state", "KILLED"}, {"time", "2026-01-02T03:04:36.000000Z"}}));
+  EXPECT_EQ(report["usage"], json({{"cpu_seconds", 2.0}, {"memory_peak_bytes", 67108864}, {"oom_kills", 1}}));
+  EXPECT_EQ(report["limits"],
+            json({{"cpu", 1.5}, {"cpu_quota", nullptr}, {"memory_bytes", 134217728}, {"swap_bytes", 0}, {"pids", 50}}));
+}
+
+TEST_F(ReportTest, TheObjectTellsEveryRunOfEveryProcess) {
+  const json report = object();
+  ASSERT_EQ(report["processes"].size(), 3u);
+  EXPECT_EQ(report["processes"][0]["runs"].size(), 2u);
+  EXPECT_EQ(
+      report["processes"][0]["runs"][0],
+      json({{"run", 0},
+            {"state", "FAILED"},
+            {"return_code", 22},
+            {"pid", nullptr},
+            {"forked", "2026-01-02T03:04:06.000000Z"},
+            {"started", "2026-01-02T03:04:06.000000Z"},
+            {"stopped", "2026-01-02T03:04:07.000000Z"},
+            {"stdout", "/w/.logs/fetch/0/stdout"},
+            {"stderr", "/w/.logs/fetch/0/stderr"},
+            {"reason", "exit status 22"},
+            {"usage", {{"cpu_user_seconds", 0.25}, {"cpu_system_seconds", 0.15}, {"memory_peak_bytes", 12582912}}}}));
+  EXPECT_EQ(report["processes"][1]["runs"][0]["stopped"], "2026-01-02T03:04:35.250000Z");
+  EXPECT_EQ(report["processes"][2], json({{"name", "report"}, {"runs", json::array()}}));
+}
+
+TEST_F(ReportTest, WhatIsUnknownIsNull) {
+  TaskHistory empty;
+  RunHistory lost;
+  lost.state = ProcessState::kLost;
+  empty.processes["report"] = {lost};
+  const json report = json::parse(report_json(sample_view(), empty, true));
+  EXPECT_EQ(report["reason"], nullptr);
+  const json& run = report["processes"][2]["runs"][0];
+  for (const char* field : {"return_code", "started", "stopped"}) EXPECT_EQ(run[field], nullptr) << field;
+  EXPECT_EQ(run["stdout"], nullptr) << "its output goes to no file";
+}
+
+TEST_F(ReportTest, ARunThatOnlyWaitedNeverRan) {
+  history_.processes["report"] = {RunHistory{}};
+  EXPECT_EQ(object()["processes"][2]["runs"], json::array());
+}
+
+TEST_F(ReportTest, TheSummaryNamesTheLogsOfWhatWentWrongAndTheTotals) {
+  EXPECT_THAT(summary_lines(sample_view(), history_, {}),
+              ElementsAre("# KILLED  web-1: asked for",              //
+                          "  # KILLED  serve#0: killed by SIGTERM",  //
+                          "      /w/.logs/serve/0/stdout",           //
+                          "      /w/.logs/serve/0/stderr",           //
+                          "  used     2.00 CPU seconds, at most 64.0 MB of memory, killed 1 time for lack of memory",
+                          "  logs     /w/.logs",  //
+                          "  sandbox  /w/sandbox"));
+}
+
+}  // namespace
+}  // namespace dewar
