@@ -28,8 +28,8 @@ struct RunnerSpec {
   std::string task_id;
   std::string task_name;
   TaskPlan plan;
-  std::string task_json;    ///< what tasks/active/<task_id> holds: the task in Thermos's JSON, filled in
-  std::string source;               ///< the task before ports and ids were filled in: equal means "the same task"
+  std::string task_json;  ///< what tasks/active/<task_id> holds: the task in Thermos's JSON, filled in
+  std::string source;     ///< the task before ports and ids were filled in: equal means "the same task"
   std::string hostname;
   std::map<std::string, std::int64_t> ports;
   std::vector<std::string> required_ports;

@@ -41,14 +41,16 @@ struct RunEnd {
 
 class TaskMachine {
  public:
-  /// `plan`, `clock` and `effects` must outlive the machine.
+  /// `plan` has passed check_plan(); it, `clock` and `effects` must outlive the machine.
   TaskMachine(const TaskPlan& plan, const Clock& clock, TaskEffects& effects);
   ~TaskMachine();
 
   /// Before start(): takes over what earlier runners recorded. Waits of min_duration begin anew. Runs that were alive
   /// stay FORKED or RUNNING until running() or ended() is called for them. Errors: the history does not fit the plan.
   Result<void> resume(const TaskHistory& history);
-  /// Takes control: records the current state with the runner's identity, the header if there is none yet, and goes on.
+  /// Takes control: records the current state with the runner's identity, and the header if there is none yet. Acts on
+  /// it (launches, signals) only from the first tick() on, which it asks for at once: until then the runner can tell
+  /// what has become of the runs and the sandbox it found.
   void start(const HeaderRecord& header, pid_t runner_pid, uid_t runner_uid, const std::string& boot_id);
 
   void forked(const std::string& process, int run, const ProcessId& launcher);
@@ -57,12 +59,14 @@ class TaskMachine {
   void running(const std::string& process, int run, pid_t pid, double start_time);
   void ended(const std::string& process, int run, const RunEnd& end);
 
-  /// Ends the task as `outcome` (KILLED or LOST): CLEANING with SIGTERM, finalizers, all within `wait` from now.
+  /// Ends the task as `outcome` (KILLED or LOST): CLEANING with SIGTERM, finalizers, all within `wait` from now. Of a
+  /// task that is ending already it can only shorten the time, and sets the outcome.
   void kill(Duration wait, TaskState outcome, const std::string& reason);
-  /// The task has broken a limit: FAILED, whatever its processes say, with the usual cleaning and finalizers.
+  /// The task has broken a limit: FAILED, whatever its processes say, with the usual cleaning and finalizers. An
+  /// outcome that is decided already stands, unless it is SUCCESS.
   void fail(const std::string& reason);
   /// The sandbox is gone and with it every process: every living run is told lost by its launcher or by ended(); the
-  /// task becomes LOST without finalizers.
+  /// task becomes LOST without finalizers. An outcome that is decided already stands.
   void sandbox_lost(const std::string& reason);
   void tick();
 
