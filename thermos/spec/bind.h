@@ -16,6 +16,9 @@ struct Bindings {
   std::map<std::string, std::int64_t> ports;
 };
 
+/// `ports` with the static ports and the aliases of the task's portmap added, as Thermos's runner is given them.
+std::map<std::string, std::int64_t> resolved_ports(const TaskSpec& spec, std::map<std::string, std::int64_t> ports);
+
 /// Fills in {{thermos.ports[x]}}, {{thermos.task_id}}, {{thermos.user}}, {{mesos.instance}} and {{mesos.hostname}}
 /// everywhere. Errors: words that name every reference that has no value.
 Result<TaskSpec> bind(const TaskSpec& spec, const Bindings& bindings);

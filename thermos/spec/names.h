@@ -1,0 +1,19 @@
+// The rules for names and command lines. Each returns words that follow "'x' ", or nothing if all is well.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace dewar {
+
+/// A process's name is a folder's name too: not empty, at most 200 bytes, no '/', no '.' in front, no control
+/// character.
+std::string process_name_problem(std::string_view name);
+/// A task's name: not empty, at most 200 bytes, no control character.
+std::string title_problem(std::string_view name);
+/// The argument of /bin/bash -c: not blank, and below 128 KiB, what Linux takes as one argument (execve(2)).
+std::string cmdline_problem(std::string_view cmdline);
+/// Letters, digits, '_', '-' and '.', at least one: a part of a job's key.
+bool is_key_part(std::string_view text);
+
+}  // namespace dewar

@@ -1,0 +1,188 @@
+// `sandbox:`, which is ours and not Thermos's.
+#include <sys/resource.h>
+
+#include <algorithm>
+
+#include "isolation/capabilities.h"
+#include "thermos/spec/task_fields.h"
+
+namespace dewar {
+namespace {
+
+/// An absolute path without ".", ".." or "//"; a slash at its end is taken away.
+bool clean_path(std::string& path) {
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  if (!path.starts_with('/') || path.size() >= 4096) return false;
+  const std::string framed = path + "/";
+  return framed.find("//") == (path == "/" ? 0 : std::string::npos) && framed.find("/./") == std::string::npos &&
+         framed.find("/../") == std::string::npos;
+}
+
+constexpr const char* kPath = "an absolute path without '.', '..' or '//'";
+
+/// What the sandbox itself makes, and what nothing may hide.
+bool is_reserved(const std::string& path) {
+  for (const std::string taken : {"/proc", "/sys", "/dev"}) {
+    if (path == taken || path.starts_with(taken + "/")) return true;
+  }
+  return path == "/";
+}
+
+bool is_target(Reading& reading, const Node& node, std::string& path) {
+  if (!clean_path(path)) return reading.wrong(node, kPath);
+  if (!is_reserved(path)) return true;
+  reading.complain(node.place, quoted(path) + " is made by the sandbox itself and cannot be covered");
+  return false;
+}
+
+void read_binds(Reading& reading, const Node& node, SandboxSpec& out) {
+  if (!reading.is_list(node)) return;
+  for (const Node& item : node.items) {
+    Bind bind;
+    if (!reading.text(item, bind.source)) continue;
+    const std::size_t colon = bind.source.find(':');
+    bind.target = bind.source.substr(colon == std::string::npos ? 0 : colon + 1);
+    if (colon != std::string::npos) bind.source.resize(colon);
+    if (!clean_path(bind.source)) {
+      reading.wrong(item, "'/host/path' or '/host/path:/inside/path', absolute and without '.', '..' or '//'");
+    } else if (is_target(reading, item, bind.target)) {
+      const bool twice =
+          std::any_of(out.binds.begin(), out.binds.end(), [&](auto& b) { return b.target == bind.target; });
+      if (twice) reading.complain(item.place, quoted(bind.target) + " is bound twice");
+      out.binds.push_back(std::move(bind));
+    }
+  }
+}
+
+Tmpfs& tmpfs_at(SandboxSpec& sandbox, const std::string& target) {
+  for (Tmpfs& fs : sandbox.tmpfs) {
+    if (fs.target == target) return fs;
+  }
+  return sandbox.tmpfs.emplace_back(Tmpfs{target, 0, 0});
+}
+
+constexpr std::uint64_t kPage = 4096;
+
+constexpr Field<Tmpfs> kTmpfsFields[] = {
+    {"size", [](Reading& r, const Node& n, Tmpfs& fs) { r.bytes(n, fs.size, kPage); }},
+    {"inodes", whole_field<&Tmpfs::inodes, 1>},
+};
+
+void read_tmpfs(Reading& reading, const Node& node, SandboxSpec& out) {
+  if (!reading.is_map(node)) return;
+  for (const Node& item : node.items) {
+    std::string target = item.key;
+    if (!is_target(reading, item, target)) continue;
+    Tmpfs& fs = tmpfs_at(out, target);
+    if (item.kind == Node::Kind::kMap) {
+      reading.fields(item, kTmpfsFields, fs);
+    } else if (item.kind != Node::Kind::kNull) {
+      reading.bytes(item, fs.size, kPage);
+    }
+  }
+}
+
+void read_inodes(Reading& reading, const Node& node, SandboxSpec& out) {
+  std::uint64_t inodes = 0;
+  if (reading.whole(node, inodes, 1)) tmpfs_at(out, "/tmp").inodes = inodes;
+}
+
+void read_environment(Reading& reading, const Node& node, SandboxSpec& out) {
+  if (!reading.is_map(node)) return;
+  const auto is_letter = [](unsigned char c) { return std::isalpha(c) || c == '_'; };
+  for (const Node& item : node.items) {
+    const bool ok =
+        !item.key.empty() && is_letter(static_cast<unsigned char>(item.key[0])) &&
+        std::all_of(item.key.begin(), item.key.end(), [&](unsigned char c) { return is_letter(c) || std::isdigit(c); });
+    if (!ok) reading.complain(item.key_place, quoted(item.key) + " is no name for a variable: letters, digits and '_'");
+    std::string value;
+    if (item.kind != Node::Kind::kNull && !reading.text(item, value)) continue;
+    if (ok) out.environment[item.key] = std::move(value);
+  }
+}
+
+// rlimits ------------------------------------------------------------------------------------------------------------
+
+/// setrlimit(2), in lower case and without "RLIMIT_".
+constexpr std::pair<std::string_view, int> kRlimits[] = {
+    {"as", RLIMIT_AS},           {"core", RLIMIT_CORE},         {"cpu", RLIMIT_CPU},
+    {"data", RLIMIT_DATA},       {"fsize", RLIMIT_FSIZE},       {"locks", RLIMIT_LOCKS},
+    {"memlock", RLIMIT_MEMLOCK}, {"msgqueue", RLIMIT_MSGQUEUE}, {"nice", RLIMIT_NICE},
+    {"nofile", RLIMIT_NOFILE},   {"nproc", RLIMIT_NPROC},       {"rss", RLIMIT_RSS},
+    {"rtprio", RLIMIT_RTPRIO},   {"rttime", RLIMIT_RTTIME},     {"sigpending", RLIMIT_SIGPENDING},
+    {"stack", RLIMIT_STACK},
+};
+
+bool read_limit(Reading& reading, const Node& node, std::uint64_t& out) {
+  std::string word;
+  if (node.kind == Node::Kind::kText && reading.text(node, word) && word == "unlimited") {
+    out = ~std::uint64_t{0};
+    return true;
+  }
+  return reading.bytes(node, out);
+}
+
+void read_rlimits(Reading& reading, const Node& node, SandboxSpec& out) {
+  if (!reading.is_map(node)) return;
+  for (const Node& item : node.items) {
+    const auto* known =
+        std::find_if(std::begin(kRlimits), std::end(kRlimits), [&](auto& r) { return r.first == item.key; });
+    if (known == std::end(kRlimits)) {
+      std::vector<std::string> names;
+      for (const auto& [name, number] : kRlimits) names.emplace_back(name);
+      reading.complain(item.key_place, "unknown limit " + quoted(item.key) + did_you_mean(item.key, names));
+      continue;
+    }
+    Rlimit limit{known->second, 0, 0};
+    if (item.kind != Node::Kind::kList) {
+      if (!read_limit(reading, item, limit.soft)) continue;
+      limit.hard = limit.soft;
+    } else if (item.items.size() != 2) {
+      reading.wrong(item, "one limit, or [soft, hard]");
+      continue;
+    } else if (!read_limit(reading, item.items[0], limit.soft) || !read_limit(reading, item.items[1], limit.hard)) {
+      continue;
+    }
+    if (limit.soft > limit.hard) reading.complain(item.place, label(item) + ": the soft limit is above the hard one");
+    out.rlimits.push_back(limit);
+  }
+}
+
+void read_capabilities(Reading& reading, const Node& node, SandboxSpec& out) {
+  if (!reading.is_list(node)) return;
+  for (const Node& item : node.items) {
+    std::string name;
+    if (!reading.text(item, name)) continue;
+    if (const auto bits = parse_capabilities({name}); !bits) reading.complain(item.place, bits.error().message());
+    out.keep_capabilities.push_back(std::move(name));
+  }
+}
+
+void read_network(Reading& reading, const Node& node, SandboxSpec& out) {
+  reading.choice(node, out.network, {{"host", Network::kHost}, {"none", Network::kNone}});
+}
+
+void read_seccomp(Reading& reading, const Node& node, SandboxSpec& out) {
+  reading.choice<std::string>(node, out.seccomp, {{"default", "default"}, {"unconfined", "unconfined"}});
+}
+
+constexpr Field<SandboxSpec> kSandboxFields[] = {
+    {"network", read_network},
+    {"binds", read_binds},
+    {"tmpfs", read_tmpfs},
+    {"environment", read_environment},
+    {"rlimits", read_rlimits},
+    {"pids", [](Reading& r, const Node& n, SandboxSpec& s) { r.whole(n, s.limits.pids, 1); }},
+    // The kernel's shortest quota is 1 ms of a 100 ms period.
+    {"cpu_quota", [](Reading& r, const Node& n, SandboxSpec& s) { r.number(n, s.limits.cpu_quota, 0.01, 100'000); }},
+    {"swap", [](Reading& r, const Node& n, SandboxSpec& s) { r.bytes(n, s.limits.swap); }},
+    {"inodes", read_inodes},
+    {"capabilities", read_capabilities},
+    {"seccomp", read_seccomp},
+};
+
+}  // namespace
+
+void read_sandbox(Reading& reading, const Node& node, SandboxSpec& out) { reading.fields(node, kSandboxFields, out); }
+
+}  // namespace dewar
