@@ -30,7 +30,7 @@ struct AttemptStatus {
   std::int32_t return_code = 0;  ///< exit status, or minus the signal number
   bool core_dumped = false;
   std::uint32_t leftovers = 0;  ///< processes still in the cgroup when the main one ended; they were killed
-  std::string step;             ///< kRefused: the step's name, "pivot_root"
+  std::string step;             ///< kRefused: the step's name, "pivot_root"; kEnded: "sweep" if its cgroup is not empty
   std::int32_t error = 0;       ///< kRefused: errno
   std::string detail;           ///< kRefused: what it was about, "/usr/bin/frobnicate"
   std::string log_error;        ///< kEnded: why output was lost, if it was

@@ -11,6 +11,7 @@ inline constexpr char kPipe[] = "pipe";
 inline constexpr char kEnterPidNamespace[] = "enter_pid_namespace";
 inline constexpr char kClone[] = "clone";
 inline constexpr char kIdentify[] = "identify";
+inline constexpr char kSweep[] = "sweep";  ///< after the end: something in the cgroup does not die
 
 // Of both children.
 inline constexpr char kJoinCgroup[] = "join_cgroup";

@@ -1,0 +1,142 @@
+// The order of steps is the security argument: what needs the host's rights comes first, each right goes as soon as the
+// last step that needs it is done, and the system-call filter comes last because it would forbid the steps before.
+#include "isolation/launch/attempt.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/filter.h>
+#include <linux/keyctl.h>
+#include <linux/openat2.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <climits>
+#include <cstring>
+
+#include "isolation/launch/confine.h"
+#include "isolation/launch/report.h"
+#include "isolation/launch/steps.h"
+
+namespace dewar {
+namespace {
+
+constexpr int kReportFd = 3;
+constexpr int kContainerFd = 4;  // where the recipe's sender put it
+
+/// Puts the few descriptors that are needed into known places and closes all others: nothing of the host may be open
+/// while this process can be seen in the container.
+void keep_only(const AttemptFds& fds, const Reporter& report) {
+  if ((fds.out >= 0 && ::dup2(fds.out, 1) < 0) || (fds.err >= 0 && ::dup2(fds.err, 2) < 0) ||
+      ::dup3(fds.report, kReportFd, O_CLOEXEC) < 0 || ::close_range(kContainerFd + 1, ~0u, 0) != 0)
+    report.refuse(step::kDescriptors);
+}
+
+/// A task must not inherit being spared. Not told if refused: lower than ours it cannot get.
+void give_up_oom_protection() {
+  char score[16] = {};
+  const UniqueFd fd(::open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC));
+  if (fd && ::read(fd.get(), score, sizeof score - 1) > 0 && score[0] == '-') (void)!::pwrite(fd.get(), "0", 1, 0);
+}
+
+void enter_container(const Reporter& report) {
+  if (::setns(kContainerFd, CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWNET) != 0)
+    report.refuse(step::kEnterNamespaces);
+  ::close(kContainerFd);
+}
+
+void open_nothing(const AttemptFds& fds, const Reporter& report) {
+  const UniqueFd nothing(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  if (!nothing || ::dup2(nothing.get(), 0) < 0 || (fds.out < 0 && ::dup2(nothing.get(), 1) < 0) ||
+      (fds.err < 0 && ::dup2(nothing.get(), 2) < 0))
+    report.refuse(step::kDescriptors, "/dev/null");
+}
+
+/// A working directory reached through /proc/<pid>/fd or left behind by a pivot would be a way out to the host.
+void enter_folder(const std::string& folder, const Reporter& report) {
+  open_how how{};
+  how.flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+  how.resolve = RESOLVE_NO_MAGICLINKS;
+  const UniqueFd fd(static_cast<int>(::syscall(SYS_openat2, AT_FDCWD, folder.c_str(), &how, sizeof how)));
+  if (!fd || ::fchdir(fd.get()) != 0) report.refuse(step::kWorkingDirectory, folder);
+  char name[PATH_MAX];
+  if (::syscall(SYS_getcwd, name, sizeof name) < 0) report.refuse(step::kWorkingDirectory, folder);
+  if (name[0] != '/') {
+    errno = EXDEV;
+    report.refuse(step::kWorkingDirectory, folder);
+  }
+}
+
+void limit_resources(const std::vector<Rlimit>& limits, const Reporter& report) {
+  for (const Rlimit& limit : limits) {
+    const rlimit64 value{limit.soft, limit.hard};
+    if (::syscall(SYS_prlimit64, 0, limit.resource, &value, nullptr) != 0)
+      report.refuse(step::kRlimit, "resource " + std::to_string(limit.resource));
+  }
+}
+
+/// Our caller's keys are not the task's. Made as root: a user's own quota of keys would end after 200 processes.
+void leave_keyring(const Reporter& report) {
+  if (::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) < 0 && errno != ENOSYS) report.refuse(step::kKeyring);
+}
+
+void become_user(const User& user, std::uint64_t capabilities, const Reporter& report) {
+  if (capabilities != 0 && ::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) report.refuse(step::kCapabilities, "keep");
+  if (::setgroups(user.groups.size(), user.groups.data()) != 0) report.refuse(step::kGroups, user.name);
+  if (::setresgid(user.gid, user.gid, user.gid) != 0) report.refuse(step::kGroups, user.name);
+  if (::setresuid(user.uid, user.uid, user.uid) != 0) report.refuse(step::kUser, user.name);
+}
+
+void filter_calls(const std::string& program, const Reporter& report) {
+  if (program.empty()) return;
+  const std::size_t count = program.size() / sizeof(sock_filter);
+  if (program.size() % sizeof(sock_filter) != 0 || count > USHRT_MAX) {
+    errno = EINVAL;
+    report.refuse(step::kSeccomp, std::to_string(program.size()) + " bytes are no filter");
+  }
+  std::vector<sock_filter> filter(count);
+  std::memcpy(filter.data(), program.data(), program.size());
+  const sock_fprog whole{static_cast<unsigned short>(count), filter.data()};
+  if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &whole) != 0) report.refuse(step::kSeccomp);
+}
+
+std::vector<char*> pointers(const std::vector<std::string>& words) {
+  std::vector<char*> list;
+  list.reserve(words.size() + 1);
+  for (const std::string& word : words) list.push_back(const_cast<char*>(word.c_str()));
+  list.push_back(nullptr);
+  return list;
+}
+
+}  // namespace
+
+void become_attempt(const AttemptRecipe& recipe, const AttemptFds& fds) {
+  keep_only(fds, Reporter(fds.report));
+  const Reporter report(kReportFd);
+  const auto argv = pointers(recipe.argv), env = pointers(recipe.env);
+  join_v1_cgroups(recipe.v1_cgroups, report);
+  give_up_oom_protection();
+  if (::setsid() < 0) report.refuse(step::kSession);
+  enter_container(report);
+  open_nothing(fds, report);
+  enter_folder(recipe.cwd, report);
+  ::umask(022);
+  leave_keyring(report);
+  limit_capabilities(recipe.capabilities, report);
+  limit_resources(recipe.rlimits, report);
+  become_user(recipe.user, recipe.capabilities, report);
+  set_capabilities(recipe.capabilities, report);
+  forbid_new_privileges(report);
+  hide(report);  // the change of user may have undone it
+  reset_signals();
+  if (::close_range(kReportFd, ~0u, CLOSE_RANGE_CLOEXEC) != 0) report.refuse(step::kDescriptors);
+  filter_calls(recipe.seccomp, report);
+  ::execve(argv[0], argv.data(), env.data());
+  report.refuse(step::kExec, recipe.argv[0]);
+}
+
+}  // namespace dewar

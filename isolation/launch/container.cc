@@ -1,0 +1,114 @@
+// A container is its PID 1: the namespaces and the root live as long as it does.
+#include "isolation/launch/container.h"
+
+#include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/files.h"
+#include "base/process.h"
+#include "isolation/launch/confine.h"
+#include "isolation/launch/mounts.h"
+#include "isolation/launch/report.h"
+#include "isolation/launch/steps.h"
+
+namespace dewar {
+namespace {
+
+/// The container's PID 1 should be the last that the kernel kills for want of memory. A wish: it needs
+/// CAP_SYS_RESOURCE, which not every host leaves us.
+void spare_from_oom() {
+  const UniqueFd fd(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
+  if (fd) (void)!::write(fd.get(), "-1000", 5);
+}
+
+void bring_up_loopback(const Reporter& report) {
+  const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ifreq request{};
+  request.ifr_name[0] = 'l';
+  request.ifr_name[1] = 'o';
+  request.ifr_flags = IFF_UP | IFF_RUNNING;
+  if (!socket || ::ioctl(socket.get(), SIOCSIFFLAGS, &request) != 0) report.refuse(step::kLoopback);
+}
+
+/// PID 1's whole life. The kernel reaps for a parent that ignores SIGCHLD (wait(2), NOTES), so it never wakes up.
+[[noreturn]] void be_init(void* heap) {
+  reset_signals();
+  ::signal(SIGCHLD, SIG_IGN);
+  ::prctl(PR_SET_NAME, "dewar-init", 0, 0, 0);
+  ::close_range(0, ~0u, 0);
+  if (::brk(heap) != 0) ::_exit(1);  // nothing of the heap is looked at any more
+  for (;;) ::pause();
+}
+
+[[noreturn]] void run_child(const ContainerRecipe& recipe, int pipe, void* heap) {
+  const Reporter report(pipe);
+  spare_from_oom();
+  join_v1_cgroups(recipe.v1_cgroups, report);
+  // Only now: the namespace's root is the cgroup that its maker is in.
+  if (::unshare(CLONE_NEWCGROUP) != 0) report.refuse(step::kCgroupNamespace);
+  build_root(recipe.root, recipe.mounts, report);
+  if (::sethostname(recipe.hostname.c_str(), recipe.hostname.size()) != 0) {
+    report.refuse(step::kHostname, recipe.hostname);
+  }
+  if (recipe.network == Network::kNone) bring_up_loopback(report);
+  ::setsid();
+  limit_capabilities(0, report);
+  set_capabilities(0, report);
+  forbid_new_privileges(report);
+  hide(report);
+  report.succeed();
+  be_init(heap);
+}
+
+LaunchReport failed(const char* step, std::string detail = {}) {
+  LaunchReport report;
+  report.error = errno;
+  report.step = step;
+  report.detail = std::move(detail);
+  return report;
+}
+
+LaunchReport start(const ContainerRecipe& recipe, void* heap) {
+  UniqueFd cgroup;
+  if (!recipe.unified_cgroup.empty()) {
+    cgroup.reset(::open(recipe.unified_cgroup.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!cgroup) return failed(step::kJoinCgroup, recipe.unified_cgroup);
+  }
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return failed(step::kPipe);
+  UniqueFd reader(ends[0]), writer(ends[1]), pidfd;
+
+  std::uint64_t namespaces = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
+  if (recipe.network == Network::kNone) namespaces |= CLONE_NEWNET;
+  const pid_t pid = clone_child(namespaces, cgroup.get(), pidfd);
+  if (pid < 0) return failed(step::kClone, recipe.unified_cgroup);
+  if (pid == 0) run_child(recipe, writer.get(), heap);
+
+  writer.reset();
+  auto report = read_report(reader.get());
+  const auto id = identify(pid);
+  if (report && report->step.empty() && id) {
+    report->init = *id;
+    return *report;
+  }
+  (void)send_signal(pidfd, SIGKILL);  // there is no half a container
+  retry_eintr([&] { return ::waitpid(pid, nullptr, 0); });
+  if (report && !report->step.empty()) return *report;
+  errno = ESRCH;
+  return failed(step::kIdentify, "PID 1 was killed before it was ready");
+}
+
+}  // namespace
+
+void launch_container(const ContainerRecipe& recipe, int answer, void* heap) {
+  (void)write_all(answer, encode_report(start(recipe, heap)), "report");
+}
+
+}  // namespace dewar

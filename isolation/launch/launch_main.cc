@@ -1,0 +1,44 @@
+// dewar-launch: follows the recipe on descriptor 3 (isolation/launch_info.h). Exit status: 0 if the answer tells the
+// story, 1 if it could not be told, 2 if there was no whole recipe and so nothing was done.
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/files.h"
+#include "isolation/launch/container.h"
+#include "isolation/launch/stay.h"
+#include "isolation/launch_info.h"
+
+namespace dewar {
+namespace {
+
+constexpr int kRecipeFd = 3, kSecondFd = 4;  // the second: where a container's report goes, or the container's pidfd
+
+int follow_recipe(void* heap) {
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);  // children inherit it: nobody looks into them before they are confined
+  ::close_range(kSecondFd + 1, ~0u, 0);
+  for (int fd = 0; fd <= 2; ++fd) {  // what we open must never be taken for a task's stdin, stdout or stderr
+    if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", O_RDWR) < 0) return 2;
+  }
+  UniqueFd pipe(kRecipeFd), second(kSecondFd);
+  const auto bytes = read_all(pipe.get(), "recipe");
+  if (!bytes) return 2;
+  auto recipe = decode_recipe(*bytes);
+  if (!recipe) return 2;
+  ::fcntl(kRecipeFd, F_SETFD, FD_CLOEXEC);
+  ::fcntl(kSecondFd, F_SETFD, FD_CLOEXEC);
+  if (const auto* container = std::get_if<ContainerRecipe>(&*recipe)) {
+    launch_container(*container, second.get(), heap);
+    return 0;
+  }
+  return stay_with_attempt(std::move(std::get<AttemptRecipe>(*recipe)), std::move(pipe), std::move(second));
+}
+
+}  // namespace
+}  // namespace dewar
+
+int main() {
+  void* const heap = ::sbrk(0);
+  // No destructors and no exit handlers: after setns(2) for PID namespaces a sanitizer's would fail, and we have none.
+  ::_exit(dewar::follow_recipe(heap));
+}

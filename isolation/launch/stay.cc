@@ -1,0 +1,173 @@
+#include "isolation/launch/stay.h"
+
+#include <fcntl.h>
+#include <malloc.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/files.h"
+#include "isolation/attempt_status.h"
+#include "isolation/launch/attempt.h"
+#include "isolation/launch/confine.h"
+#include "isolation/launch/log_pump.h"
+#include "isolation/launch/report.h"
+#include "isolation/launch/steps.h"
+#include "isolation/launch/sweep.h"
+
+namespace dewar {
+namespace {
+
+constexpr int kSweepMs = 10'000;
+constexpr off_t kStatusSpace = 8192;  // more than all stages take
+
+void complain(const std::string& words) { (void)write_all(2, "dewar-launch: " + words + "\n", "stderr"); }
+
+/// The attempt's append-only story, on disk space that is ours from the start: a full disk must not hide an end.
+class StatusFile {
+ public:
+  bool create(const std::string& path) {
+    file_.reset(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0644));
+    if (!file_) return false;
+    ::fallocate(file_.get(), FALLOC_FL_KEEP_SIZE, 0, kStatusSpace);  // a wish: some file systems cannot
+    return true;
+  }
+  bool append(const AttemptStatus& status) const {
+    const auto written = write_all(file_.get(), encode_status(status), "status file");
+    if (!written) complain(written.error().message());
+    return static_cast<bool>(written);
+  }
+
+ private:
+  UniqueFd file_;
+};
+
+/// Notes in `status` which step failed, with errno. Always false.
+bool refuse(AttemptStatus& status, const char* step, std::string detail = {}) {
+  status.error = errno;
+  status.stage = AttemptStage::kRefused;
+  status.step = step;
+  status.detail = std::move(detail);
+  return false;
+}
+
+/// Both streams: our ends, and what becomes the child's 1 and 2.
+struct Output {
+  UniqueFd folder;
+  std::vector<LogStream> streams;
+  UniqueFd writers[2];
+  int child[2] = {-1, -1};
+};
+
+bool open_output(const AttemptRecipe& recipe, Output& output, AttemptStatus& status) {
+  const LogDestination to = recipe.log.destination;
+  if (to == LogDestination::kNone) return true;
+  if (to == LogDestination::kConsole) {
+    output.child[0] = 1, output.child[1] = 2;
+    return true;
+  }
+  output.folder.reset(::open(recipe.log_folder.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!output.folder) return refuse(status, step::kOpenLogs, recipe.log_folder);
+  for (const int number : {1, 2}) {
+    LogStream stream;
+    stream.name = number == 1 ? "stdout" : "stderr";
+    if (to == LogDestination::kBoth) stream.console = number;
+    auto file = LogFile::open(output.folder, stream.name, recipe.log, recipe.user);
+    if (!file) {
+      errno = file.error().code.value();
+      return refuse(status, step::kOpenLogs, recipe.log_folder + "/" + stream.name);
+    }
+    stream.file = std::move(file).take();
+    UniqueFd& writer = output.writers[number - 1];
+    if (!make_log_pipe(stream.pipe, writer)) return refuse(status, step::kPipe, stream.name);
+    output.child[number - 1] = writer.get();
+    output.streams.push_back(std::move(stream));
+  }
+  return true;
+}
+
+/// Starts the child and waits until it has executed its program. On success `pidfd` is the attempt's.
+bool start(const AttemptRecipe& recipe, const UniqueFd& container, const Output& output, UniqueFd& pidfd,
+           AttemptStatus& status) {
+  UniqueFd cgroup;
+  if (!recipe.unified_cgroup.empty()) {
+    cgroup.reset(::open(recipe.unified_cgroup.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!cgroup) return refuse(status, step::kJoinCgroup, recipe.unified_cgroup);
+  }
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return refuse(status, step::kPipe);
+  UniqueFd reader(ends[0]), writer(ends[1]);
+  if (::setns(container.get(), CLONE_NEWPID) != 0)
+    return refuse(status, step::kEnterPidNamespace);  // for children only
+  const pid_t pid = clone_child(0, cgroup.get(), pidfd);
+  if (pid < 0) return refuse(status, step::kClone, recipe.unified_cgroup);
+  if (pid == 0) become_attempt(recipe, {writer.get(), output.child[0], output.child[1]});
+
+  writer.reset();
+  if (const auto report = read_report(reader.get())) {
+    retry_eintr([&] { return ::waitpid(pid, nullptr, 0); });
+    errno = report->error;
+    return refuse(status, report->step.c_str(), report->detail);
+  }
+  status.stage = AttemptStage::kRunning;
+  status.pid = pid;
+  status.start_time = SystemClock().wall();
+  return true;
+}
+
+void note_end(const UniqueFd& pidfd, AttemptStatus& status) {
+  siginfo_t info{};
+  retry_eintr([&] { return ::waitid(P_PIDFD, static_cast<id_t>(pidfd.get()), &info, WEXITED); });
+  status.stage = AttemptStage::kEnded;
+  status.stop_time = SystemClock().wall();
+  status.return_code = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
+  status.core_dumped = info.si_code == CLD_DUMPED;
+}
+
+/// Only its attempt ends this program.
+void ignore_signals() {
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE}) ::signal(number, SIG_IGN);
+}
+
+}  // namespace
+
+int stay_with_attempt(AttemptRecipe recipe, UniqueFd pipe, UniqueFd container) {
+  ignore_signals();
+  StatusFile file;
+  if (!file.create(recipe.status_file)) {
+    complain(explain_step(step::kStatusFile, errno, recipe.status_file));
+    return 1;
+  }
+  AttemptStatus status;
+  if (const auto self = identify(::getpid())) status.launcher = *self;
+  if (!file.append(status)) return 1;
+
+  Output output;
+  UniqueFd pidfd;
+  if (!open_output(recipe, output, status) || !start(recipe, container, output, pidfd, status)) {
+    return file.append(status) ? 0 : 1;
+  }
+  (void)file.append(status);
+  for (UniqueFd& writer : output.writers) writer.reset();
+  pipe.reset();
+  container.reset();
+  const std::string cgroup = std::move(recipe.sweep_cgroup);
+  recipe = {};
+  ::malloc_trim(0);  // from here on we are many and mostly asleep
+
+  LogPump pump(std::move(output.streams));
+  pump.run_until_ended(pidfd.get());
+  note_end(pidfd, status);
+  if (!cgroup.empty() && !sweep_cgroup(cgroup, kSweepMs, status.leftovers)) {
+    status.step = step::kSweep;
+    status.error = ETIMEDOUT;
+    status.detail = cgroup;
+  }
+  pump.drain();
+  status.log_error = pump.losses();
+  return file.append(status) ? 0 : 1;
+}
+
+}  // namespace dewar

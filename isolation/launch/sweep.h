@@ -1,0 +1,13 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace dewar {
+
+/// Kills everything in a cgroup of either version and waits until nothing is left there. `found` is how many processes
+/// there were at first. False if some are still there after `timeout_ms` (stuck in the kernel). A group that is gone is
+/// empty.
+bool sweep_cgroup(const std::string& folder, int timeout_ms, std::uint32_t& found);
+
+}  // namespace dewar
