@@ -70,6 +70,7 @@ void EventLoop::run_due_timers() {
 
 Result<void> EventLoop::run() {
   if (!epoll_ || !timer_) return fail(std::errc::too_many_files_open, "make event loop");
+  stopped_ = false;
   while (!stopped_) {
     DEWAR_TRY(arm());
     epoll_event events[64];

@@ -34,7 +34,7 @@ class EventLoop {
   /// No error if it has run already.
   void cancel(TimerId id);
 
-  /// Runs handlers until stop() or an error of epoll_wait(2).
+  /// Runs handlers until one calls stop(), or an error of epoll_wait(2). May be run again.
   Result<void> run();
   void stop() { stopped_ = true; }
 
