@@ -7,7 +7,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", "dewar 0.1.0");
   dewar::ExitCode exit_code = dewar::ExitCode::kDone;
-  // The commands are added here.
+  dewar::add_run(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

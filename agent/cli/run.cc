@@ -1,0 +1,149 @@
+#include <unistd.h>
+
+#include <charconv>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/cli/commands.h"
+#include "agent/cli/presenter.h"
+#include "agent/cli/run_session.h"
+#include "agent/cli/run_view.h"
+#include "agent/cli/work_dir.h"
+#include "base/clock.h"
+#include "base/files.h"
+#include "thermos/prepare.h"
+#include "thermos/spec/reader.h"
+
+namespace dewar {
+namespace {
+
+struct RunOptions {
+  std::string file, work_dir, task_id, user;
+  std::vector<std::string> ports;
+  bool keep = false, preserve_environment = false;
+  OutputForm form = OutputForm::kTable;
+  ColorWish color = ColorWish::kAuto;
+};
+
+void say(const std::string& words) { (void)write_all(STDERR_FILENO, words, "standard error"); }
+
+ExitCode refuse(const std::string& words, ExitCode code = ExitCode::kUsage) {
+  say("dewar run: " + printable(words) + "\n");
+  return code;
+}
+
+/// "http:8080" -> {"http", 8080}; whether the task has such a port is for prepare_run() to say.
+Result<std::map<std::string, std::int64_t>> parse_ports(const std::vector<std::string>& words) {
+  std::map<std::string, std::int64_t> ports;
+  for (const std::string& word : words) {
+    const std::size_t colon = word.rfind(':');
+    std::int64_t number = 0;
+    const char* end = word.data() + word.size();
+    const bool whole = colon != std::string::npos && colon > 0 &&
+                       std::from_chars(word.data() + colon + 1, end, number).ptr == end && colon + 1 < word.size();
+    if (!whole) return fail("--port wants NAME:PORT such as http:8080, found '" + word + "'");
+    if (!ports.emplace(word.substr(0, colon), number).second) {
+      return fail("--port names '" + word.substr(0, colon) + "' twice");
+    }
+  }
+  return ports;
+}
+
+std::optional<TaskSpec> read_task_file(const std::string& file) {
+  const auto text = read_file(file);
+  if (!text) {
+    refuse(text.error().message());
+    return std::nullopt;
+  }
+  TaskReading reading = read_task(*text);
+  if (!reading.complaints.empty()) say(show_complaints(file, *text, reading.complaints));
+  return std::move(reading.spec);
+}
+
+/// The folder that the person named, or a new one; the place for a new one is tidied up first.
+Result<std::string> choose_work_dir(const RunOptions& options) {
+  if (options.work_dir.empty()) {
+    collect_work_dirs(kDefaultParent, SystemClock().wall());
+    return make_work_dir(kDefaultParent, options.keep);
+  }
+  const std::string folder = std::filesystem::absolute(options.work_dir).lexically_normal().string();
+  DEWAR_TRY(make_dirs(folder));
+  if (options.keep) DEWAR_TRY(keep_work_dir(folder));
+  return folder;
+}
+
+ExitCode follow_to_the_end(const PreparedRun& prepared, const RunOptions& options, const std::string& work_dir) {
+  const std::string where = "task " + prepared.spec.task_id + " in " + work_dir + "\n";
+  (void)write_all(options.form == OutputForm::kTable ? STDOUT_FILENO : STDERR_FILENO, where, "output");
+  const auto presenter = make_presenter(options.form, view_of(prepared.spec), options.color);
+  const auto history = RunSession(prepared.spec, *presenter).follow();
+  if (!history) return refuse(history.error().message(), ExitCode::kFailed);
+  presenter->end(*history);
+  return history->state() == TaskState::kSuccess ? ExitCode::kDone : ExitCode::kFailed;
+}
+
+ExitCode run_task(const RunOptions& options) {
+  RunRequest request;
+  if (auto ports = parse_ports(options.ports)) {
+    request.ports = std::move(ports).take();
+  } else {
+    return refuse(ports.error().message());
+  }
+  if (!options.task_id.empty()) {
+    if (auto valid = check_task_id(options.task_id); !valid) return refuse(valid.error().message());
+  }
+  const auto task = read_task_file(options.file);
+  if (!task) return ExitCode::kUsage;
+  if (::geteuid() != 0) {
+    return refuse("only root can make sandboxes; run it as root, such as with sudo", ExitCode::kNoRights);
+  }
+  const auto work_dir = choose_work_dir(options);
+  if (!work_dir) return refuse(work_dir.error().message());
+  request.work_dir = *work_dir;
+  request.task_id = !options.task_id.empty() ? options.task_id : default_task_id(task->name, SystemClock().wall());
+  request.user = options.user;
+  request.preserve_environment = options.preserve_environment;
+  const auto prepared = prepare_run(*task, request);
+  if (!prepared) {
+    if (options.work_dir.empty()) (void)remove_tree(*work_dir);  // nothing was started that could be read there
+    return refuse(prepared.error().message());
+  }
+  return follow_to_the_end(*prepared, options, *work_dir);
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, ExitCode& exit_code) {
+  auto options = std::make_shared<RunOptions>();
+  CLI::App* run = app.add_subcommand("run", "Run a task file to its end in a sandbox, and tell how it ended");
+  run->add_option("FILE", options->file, "The task file, YAML or JSON (docs/task-file.md)")->required();
+  run->add_option("--work-dir", options->work_dir,
+                  "Where sandbox, logs and records lie; default: a new folder below /var/tmp. With the same --task-id "
+                  "again: attach to the task, recover it, or tell how it ended");
+  run->add_option("--task-id", options->task_id,
+                  "Letters, digits, '_', '-', '.'; default: <name>-YYYYMMDD-HHMMSS.micros");
+  run->add_option("--user", options->user, "Run the processes as this user; default: the task's, else nobody");
+  run->add_option("--port", options->ports, "NAME:PORT, repeatable; ports not given are allotted")
+      ->allow_extra_args(false);
+  run->add_flag("--keep", options->keep, "Never collect the work folder (a default one goes a day after SUCCESS)");
+  run->add_option("-o,--output", options->form,
+                  "table (default), json: one object at the end, jsonl: one per event too")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, OutputForm>{
+          {"table", OutputForm::kTable}, {"json", OutputForm::kJson}, {"jsonl", OutputForm::kJsonLines}}));
+  run->add_flag("--preserve-env", options->preserve_environment, "Give the processes this command's environment");
+  run->add_option("--color", options->color, "auto (default), always, never")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, ColorWish>{
+          {"auto", ColorWish::kAuto}, {"always", ColorWish::kAlways}, {"never", ColorWish::kNever}}));
+  run->footer(
+      "Ctrl-C kills the task with its finalizers; a second one ends it at once. If this command is killed, the task "
+      "goes\n"
+      "on.\n"
+      "Exit status: 0 SUCCESS; 1 FAILED, KILLED or LOST; 2 wrong usage or invalid file, nothing was started; 4 not "
+      "root.");
+  run->callback([options, &exit_code] { exit_code = run_task(*options); });
+}
+
+}  // namespace dewar

@@ -1,0 +1,220 @@
+#include "agent/cli/run_session.h"
+
+#include <poll.h>
+#include <sys/inotify.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+
+#include "base/files.h"
+#include "base/process.h"
+#include "thermos/checkpoint.h"
+#include "thermos/prepare.h"
+
+namespace dewar {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kFramePause = 100ms, kClockTick = 1s;
+constexpr Duration kSteady = 10s;  // a runner that has lived so long has not died of its start
+constexpr int kMostRestarts = 5;
+
+}  // namespace
+
+Result<TaskHistory> RunSession::follow() {
+  DEWAR_TRY(take_signals());
+  if (has_ended()) {
+    presenter_.note("this task has ended already; it is told, not run again");
+    return history_;
+  }
+  DEWAR_TRY(connect());
+  if (!client_) return history_;
+  show();
+  DEWAR_TRY(loop_.run());
+  if (failure_) return *failure_;
+  return history_;
+}
+
+Result<void> RunSession::take_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (const int signal : {SIGINT, SIGTERM, SIGWINCH}) sigaddset(&set, signal);
+  ::sigprocmask(SIG_BLOCK, &set, nullptr);
+  signals_.reset(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals_) return fail_errno("watch signals");
+  return loop_.watch(signals_.get(), [this] { read_signal(); });
+}
+
+/// The files tell of an end that no runner is left to tell.
+bool RunSession::has_ended() {
+  auto history = read_history(spec_.run_folder + "/checkpoints", spec_.task_id);
+  if (!history || !history->terminal()) return false;
+  history_ = std::move(history).take();
+  return true;
+}
+
+// ---- The runner ----
+
+/// Ends with a connection, or without one if the task has ended before we came.
+Result<void> RunSession::connect() {
+  while (!DEWAR_TRY(try_connect()) && !DEWAR_TRY(start_and_connect())) {
+    if (has_ended()) return {};
+    DEWAR_TRY(count_death());
+  }
+  seen_ = 0;
+  connected_ = clock_.now();
+  DEWAR_TRY(client_->subscribe());
+  DEWAR_TRY(loop_.watch(client_->fd().get(), [this] { read_records(); }));
+  pass_on_wish();
+  return {};
+}
+
+/// False if no runner listens.
+Result<bool> RunSession::try_connect() {
+  auto client = RunnerClient::connect(spec_.run_folder);
+  if (client) {
+    client_ = std::move(client).take();
+    return true;
+  }
+  const std::error_code code = client.error().code;
+  if (code == std::errc::no_such_file_or_directory || code == std::errc::connection_refused) return false;
+  return Failure{std::move(client).error()};
+}
+
+/// Starts a runner and waits until it listens; false if it was killed or has found the task ended. If it gives up by
+/// itself and no other runner has been quicker, its last words are the error.
+Result<bool> RunSession::start_and_connect() {
+  const UniqueFd events(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  if (!events || ::inotify_add_watch(events.get(), spec_.run_folder.c_str(), IN_CREATE | IN_MOVED_TO) < 0) {
+    return fail_errno("watch " + spec_.run_folder);
+  }
+  child_ = DEWAR_TRY(start_runner(spec_.run_folder, wish_ != Wish::kNone).context("start dewar-runner"));
+  const UniqueFd runner = DEWAR_TRY(open_child(child_));
+  if (DEWAR_TRY(wait_for_socket(events, runner))) return true;
+  const int status = reap();
+  if (DEWAR_TRY(try_connect())) return true;
+  if (WIFSIGNALED(status) || has_ended()) return false;
+  return fail("dewar-runner gave up" + last_words());
+}
+
+/// True once connected, false when the runner has ended before.
+Result<bool> RunSession::wait_for_socket(const UniqueFd& events, const UniqueFd& runner) {
+  constexpr int kBetweenBindAndListenMs = 1;
+  bool bound = false;
+  for (;;) {
+    if (DEWAR_TRY(try_connect())) return true;
+    pollfd sources[] = {{events.get(), POLLIN, 0}, {runner.get(), POLLIN, 0}};
+    retry_eintr([&] { return ::poll(sources, 2, bound ? kBetweenBindAndListenMs : -1); });
+    if (sources[1].revents != 0) return try_connect();
+    char names[4096];
+    while (::read(events.get(), names, sizeof names) > 0) {
+    }
+    bound = exists(spec_.run_folder + "/control");
+  }
+}
+
+void RunSession::read_records() {
+  std::vector<Record> records;
+  const auto open = client_->receive(records);
+  for (const Record& record : records) take(record);
+  if (open && *open) return show_soon();
+  loop_.unwatch(client_->fd().get());
+  client_.reset();
+  if (!open) presenter_.note(open.error().message());
+  connection_closed();
+}
+
+void RunSession::take(const Record& record) {
+  if (seen_ == 0) history_ = {};  // a new connection tells everything from the start
+  if (auto applied = history_.apply(record); !applied) {
+    presenter_.note("a record from the runner does not fit: " + applied.error().message());
+    return;
+  }
+  if (std::holds_alternative<SampleRecord>(record)) return;
+  if (++seen_ <= told_) return;
+  told_ = seen_;
+  presenter_.event(record, history_);
+}
+
+/// The connection has ended: with the task, or the runner has died and is started again.
+void RunSession::connection_closed() {
+  reap();
+  if (has_ended()) return loop_.stop();
+  auto again = count_death();
+  if (again) again = connect();
+  if (!again) failure_ = Failure{std::move(again).error()};
+  if (!client_) loop_.stop();
+}
+
+Result<void> RunSession::count_death() {
+  if (clock_.now() - connected_ > kSteady) restarts_ = 0;
+  if (restarts_ == kMostRestarts) {
+    return fail("the runner has died " + std::to_string(kMostRestarts + 1) + " times in a row" + last_words());
+  }
+  ++restarts_;
+  presenter_.note("the runner died; starting it again (" + std::to_string(restarts_) + " of " +
+                  std::to_string(kMostRestarts) + ")");
+  return {};
+}
+
+/// Waits for the end of the runner that we have started, which is at hand. Returns its wait status.
+int RunSession::reap() {
+  int status = 0;
+  if (child_ > 0) retry_eintr([&] { return ::waitpid(child_, &status, 0); });
+  child_ = -1;
+  return status;
+}
+
+std::string RunSession::last_words() const {
+  const auto text = read_file(spec_.run_folder + "/stderr");
+  if (!text || text->empty()) return "; see " + spec_.run_folder + "/runner.log";
+  const std::size_t end = text->find_last_not_of('\n');
+  const std::size_t start = text->find_last_of('\n', end);
+  return ": " + text->substr(start + 1, end - start);
+}
+
+// ---- The person ----
+
+void RunSession::read_signal() {
+  signalfd_siginfo info{};
+  if (::read(signals_.get(), &info, sizeof info) != sizeof info) return;
+  if (info.ssi_signo == SIGWINCH) return show_soon();
+  if (wish_ == Wish::kNone) {
+    wish_ = Wish::kKill;
+    presenter_.note("stopping the task, finalizers included; once more to end it at once");
+  } else if (wish_ == Wish::kKill) {
+    wish_ = Wish::kLose;
+    presenter_.note("ending the task at once");
+  } else {
+    return;
+  }
+  pass_on_wish();
+  show_soon();
+}
+
+void RunSession::pass_on_wish() {
+  if (!client_ || wish_ == Wish::kNone) return;
+  if (auto asked = wish_ == Wish::kKill ? client_->kill() : client_->lose(); !asked) {
+    presenter_.note(asked.error().message());
+  }
+}
+
+// ---- Showing ----
+
+void RunSession::show_soon() {
+  loop_.cancel(frame_timer_);
+  frame_timer_ = loop_.at(std::max(clock_.now(), last_frame_ + kFramePause), [this] { show(); });
+}
+
+void RunSession::show() {
+  presenter_.refresh(history_);
+  last_frame_ = clock_.now();
+  loop_.cancel(frame_timer_);
+  frame_timer_ = loop_.at(last_frame_ + kClockTick, [this] { show(); });
+}
+
+}  // namespace dewar
