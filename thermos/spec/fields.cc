@@ -34,7 +34,7 @@ std::string quoted(std::string_view text) {
   std::string shown = "'";
   while (!text.empty() && shown.size() <= kShown) {
     const std::size_t size = std::max<std::size_t>(1, utf8_size(text));
-    shown += static_cast<unsigned char>(text.front()) < 0x20 ? "?" : text.substr(0, size);
+    shown += text.substr(0, size);
     text.remove_prefix(size);
   }
   return shown + (text.empty() ? "'" : "…'");
@@ -54,6 +54,14 @@ std::string describe(const Node& node) {
       return "a map";
   }
   return {};
+}
+
+/// Names in the words may hold anything that an escape in a file can make, and must not steer a terminal.
+void Reading::tell(Place place, std::string words, bool warning) {
+  for (char& c : words) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+  }
+  told_.push_back({place.line, place.column, std::move(words), warning});
 }
 
 bool Reading::wrong(const Node& node, const std::string& what) {

@@ -37,10 +37,10 @@ class Reading {
   Reading(const Reading&) = delete;
 
   bool strict() const { return strict_; }
-  void complain(Place place, std::string words) { told_.push_back({place.line, place.column, std::move(words)}); }
+  void complain(Place place, std::string words) { tell(place, std::move(words), false); }
   /// Told in a person's file only.
   void warn(Place place, std::string words) {
-    if (strict_) told_.push_back({place.line, place.column, std::move(words), true});
+    if (strict_) tell(place, std::move(words), true);
   }
   std::vector<Complaint> take_complaints() { return std::move(told_); }
 
@@ -67,6 +67,7 @@ class Reading {
   Scope scope;
 
  private:
+  void tell(Place place, std::string words, bool warning);
   void unknown_key(const Node& item, const std::vector<std::string>& known);
 
   std::vector<Complaint> told_;
