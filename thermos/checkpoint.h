@@ -1,6 +1,9 @@
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -17,9 +20,11 @@ namespace dewar {
 class Checkpoint {
  public:
   /// Opens (and makes) the files, takes the lock, and replays. `force`: a runner that holds the lock is killed with
-  /// SIGKILL first (the pid of its last task record, if it really holds it). A torn tail is cut off; from a damaged
-  /// record on, the file is set aside as `runner.damaged-<n>` beside a `….reason` file, and what the coordinator files
-  /// know is added. Errors: EWOULDBLOCK when another runner lives; EEXIST when another task (other JSON) has this id.
+  /// SIGKILL first (the pid of its last task record, if it really holds it). A torn tail is cut off; a file with a
+  /// damaged record is set aside as `runner.damaged-<n>` (`damaged-<n>.coordinator.<process>`) beside a `….reason` file
+  /// and goes on with what comes before that record; then what the coordinator files know beyond is added. A task whose
+  /// file is in tasks/finished has ended, even if the record of it is lost. Errors: EWOULDBLOCK when another runner
+  /// lives; EEXIST when another task (other JSON) has this id.
   static Result<Checkpoint> open(const std::string& root, const std::string& task_id, const std::string& task_json,
                                  bool force);
 
@@ -28,24 +33,38 @@ class Checkpoint {
   /// What was repaired on opening, in words for the log; usually none.
   const std::vector<std::string>& repairs() const { return repairs_; }
 
-  /// Appends to `runner`, and a process's FORKED, RUNNING and end to its coordinator file first.
+  /// Appends to `runner`, and a process's FORKED, RUNNING and end to its coordinator file first. After an error (a full
+  /// disk) nothing of the record is in `runner`, and the same record may be tried again.
   Result<void> append(const Record& record);
   /// Moves the task file from active to finished. Safe to repeat.
   Result<void> finish();
 
  private:
-  std::string root_, task_id_;
+  Checkpoint(std::string root, const std::string& task_id);
+  Result<void> lock(bool force);
+  Result<void> restore_runner();
+  Result<void> restore_coordinators();
+  Result<void> add_from_coordinator(const std::string& process, const std::vector<Record>& records);
+  Result<void> end_if_finished();
+  Result<void> cut_damage(const std::string& file, std::string_view content, std::size_t good, const std::string& why);
+  Result<void> add(const Record& record);
+  std::string runner_path() const { return folder_ + "/runner"; }
+  std::string task_file(const std::string& stage) const { return root_ + "/tasks/" + stage + "/" + task_id_; }
+
+  std::string root_, task_id_, folder_;
   UniqueFd runner_;
   TaskHistory history_;
+  std::map<std::string, std::int64_t> told_;  ///< last sequence number in each process's coordinator file
   std::vector<std::string> repairs_;
 };
 
-/// Reads a task's history without taking part. Errors: ENOENT.
+/// Reads a task's history without taking part, up to the first record that is damaged. Errors: ENOENT.
 Result<TaskHistory> read_history(const std::string& root, const std::string& task_id);
 
-/// Every whole record of a stream, and how many bytes at its end are not one.
+/// Every whole record of a stream up to the first damaged one, and where they end.
 struct Replay {
   std::vector<Record> records;
+  std::vector<std::size_t> offsets;  ///< where each begins
   std::size_t good_bytes = 0;
   std::string damage;  ///< in words, with the offset; empty: the end is whole or merely torn
 };
