@@ -7,6 +7,8 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", "dewar 0.1.0");
   dewar::ExitCode exit_code = dewar::ExitCode::kDone;
+  dewar::add_validate(app, exit_code);
+  dewar::add_plan(app, exit_code);
   dewar::add_run(app, exit_code);
   try {
     app.parse(argc, argv);
