@@ -103,7 +103,10 @@ class TreeBuilder final : public YAML::EventHandler {
 
   void take_key(Open& parent, Node key) {
     if (key.kind != Node::Kind::kText) {
-      complaints_.push_back({key.place.line, key.place.column, "a key must be text"});
+      const bool braces = key.kind == Node::Kind::kMap;
+      complaints_.push_back(
+          {key.place.line, key.place.column,
+           braces ? "a key must be text; a text that begins with '{{' must stand in quotes" : "a key must be text"});
     } else if (!parent.keys.insert(key.text).second) {
       complaints_.push_back({key.place.line, key.place.column, "'" + key.text + "' stands twice in this map"});
     }
