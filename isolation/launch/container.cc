@@ -37,12 +37,17 @@ void bring_up_loopback(const Reporter& report) {
   if (!socket || ::ioctl(socket.get(), SIOCSIFFLAGS, &request) != 0) report.refuse(step::kLoopback);
 }
 
-/// PID 1's whole life. The kernel reaps for a parent that ignores SIGCHLD (wait(2), NOTES), so it never wakes up.
-[[noreturn]] void be_init(void* heap) {
+/// PID 1's whole life. The kernel reaps for a parent that ignores SIGCHLD (wait(2), NOTES), so it never wakes up. The
+/// report is the last descriptor to go: who sees it end knows that nothing is open any more.
+[[noreturn]] void be_init(int pipe, void* heap) {
   reset_signals();
   ::signal(SIGCHLD, SIG_IGN);
   ::prctl(PR_SET_NAME, "dewar-init", 0, 0, 0);
-  ::close_range(0, ~0u, 0);
+  const auto fd = static_cast<unsigned>(pipe);
+  ::close_range(0, fd - 1, 0);
+  ::close_range(fd + 1, ~0u, 0);
+  Reporter(pipe).succeed();
+  ::close(pipe);
   if (::brk(heap) != 0) ::_exit(1);  // nothing of the heap is looked at any more
   for (;;) ::pause();
 }
@@ -63,8 +68,7 @@ void bring_up_loopback(const Reporter& report) {
   set_capabilities(0, report);
   forbid_new_privileges(report);
   hide(report);
-  report.succeed();
-  be_init(heap);
+  be_init(pipe, heap);
 }
 
 LaunchReport failed(const char* step, std::string detail = {}) {
