@@ -1,5 +1,7 @@
 #include "agent/cli/events.h"
 
+#include <optional>
+
 #include "agent/cli/words.h"
 #include "base/json_writer.h"
 #include "base/units.h"
@@ -13,10 +15,9 @@ std::size_t run_of(const ProcessRecord& record, const TaskHistory& history) {
   return runs == history.processes.end() || runs->second.empty() ? 0 : runs->second.size() - 1;
 }
 
-double time_of(const ProcessRecord& record, double now) {
-  if (record.stop_time) return *record.stop_time;
-  if (record.start_time) return *record.start_time;
-  return record.fork_time.value_or(now);
+std::optional<double> time_of(const ProcessRecord& record) {
+  if (record.stop_time) return record.stop_time;
+  return record.start_time ? record.start_time : record.fork_time;
 }
 
 std::string line_of(const HeaderRecord& header, const Paint&) {
@@ -32,12 +33,12 @@ std::string line_of(const TaskRecord& record, const Paint& paint) {
   return line;
 }
 
-std::string line_of(const ProcessRecord& record, std::size_t run, const RunHistory* now, const Paint& paint) {
+std::string line_of(const ProcessRecord& record, std::size_t run, const RunHistory* known, const Paint& paint) {
   std::string line = printable(record.process) + "#" + std::to_string(run) + " " +
                      paint.tone(tone_of(record.state), to_string(record.state));
   if (record.state == ProcessState::kRunning && record.pid) line += " pid " + std::to_string(*record.pid);
   if (record.return_code) line += " return code " + std::to_string(*record.return_code);
-  const std::string reason = now != nullptr ? why(*now) : "";
+  const std::string reason = known != nullptr ? why(*known) : "";
   return reason.empty() ? line : line + ": " + printable(reason);
 }
 
@@ -48,7 +49,7 @@ void optional_field(JsonWriter& json, std::string_view name, const std::optional
 
 }  // namespace
 
-std::string event_line(const Record& record, const TaskHistory& history, double now, const Paint& paint) {
+std::string event_line(const Record& record, const TaskHistory& history, const Paint& paint) {
   const auto stamped = [&](double time, const std::string& words) {
     return paint.tone(Tone::kFaint, clock_time(time, true)) + " " + words;
   };
@@ -59,15 +60,17 @@ std::string event_line(const Record& record, const TaskHistory& history, double 
     return stamped(static_cast<double>(task->timestamp_ms) / 1e3, line_of(*task, paint));
   }
   if (const auto* process = std::get_if<ProcessRecord>(&record)) {
+    const auto time = time_of(*process);
+    if (!time) return {};
     const std::size_t run = run_of(*process, history);
     const auto runs = history.processes.find(process->process);
     const RunHistory* known = runs == history.processes.end() || runs->second.empty() ? nullptr : &runs->second.back();
-    return stamped(time_of(*process, now), line_of(*process, run, known, paint));
+    return stamped(*time, line_of(*process, run, known, paint));
   }
   return {};
 }
 
-std::string event_json(const RunView& view, const Record& record, const TaskHistory& history, double now) {
+std::string event_json(const RunView& view, const Record& record, const TaskHistory& history) {
   JsonWriter json;
   if (const auto* header = std::get_if<HeaderRecord>(&record)) {
     json.begin_object().field("time", format_rfc3339(static_cast<double>(header->launch_time_ms) / 1e3));
@@ -84,7 +87,12 @@ std::string event_json(const RunView& view, const Record& record, const TaskHist
     return json.end_object().take();
   }
   if (const auto* process = std::get_if<ProcessRecord>(&record)) {
-    json.begin_object().field("time", format_rfc3339(time_of(*process, now)));
+    json.begin_object().key("time");
+    if (const auto time = time_of(*process)) {
+      json.value(format_rfc3339(*time));
+    } else {
+      json.null();
+    }
     json.field("event", "process").field("process", process->process).field("run", run_of(*process, history));
     json.field("state", to_string(process->state));
     optional_field(json, "pid", process->pid);

@@ -10,11 +10,12 @@
 
 namespace dewar {
 
-/// "12:03:04.123 fetchService#0 RUNNING pid 4711"; empty for what is no event (samples). `history` has the record in it
-/// already; `now` is the time of records that carry none.
-std::string event_line(const Record& record, const TaskHistory& history, double now, const Paint& paint);
+/// "12:03:04.123 fetchService#0 RUNNING pid 4711"; empty for what is no event to a person (samples, WAITING). `history`
+/// has the record in it already.
+std::string event_line(const Record& record, const TaskHistory& history, const Paint& paint);
 
-/// The same as one line of JSON: {"time", "event": "task" | "process" | "header", …}; empty for samples.
-std::string event_json(const RunView& view, const Record& record, const TaskHistory& history, double now);
+/// The same as one line of JSON: {"time", "event": "task" | "process" | "header", …}; empty for samples. WAITING is
+/// told, with a time of null: its record has none.
+std::string event_json(const RunView& view, const Record& record, const TaskHistory& history);
 
 }  // namespace dewar

@@ -162,7 +162,7 @@ std::vector<Line> table_lines(const RunView& view, const TaskHistory& history, d
   Row titles;
   std::copy(kTitles.begin(), kTitles.end(), titles.cells.begin());
   std::vector<Line> lines{header_line(view, history, now, width, paint)};
-  if (!history.statuses.empty() && history.statuses.back().reason) {
+  if (!history.terminal() && !history.statuses.empty() && history.statuses.back().reason) {  // the end has a summary
     lines.push_back(plain_line("  " + printable(*history.statuses.back().reason), Tone::kFaint, width, paint));
   }
   lines.push_back(line_of(titles, widths, width, paint, true));

@@ -68,7 +68,7 @@ class LinePresenter final : public Presenter {
   LinePresenter(RunView view, Paint paint) : view_(std::move(view)), paint_(paint) {}
 
   void event(const Record& record, const TaskHistory& history) override {
-    const std::string line = event_line(record, history, now(), paint_);
+    const std::string line = event_line(record, history, paint_);
     if (!line.empty()) put(STDOUT_FILENO, line + "\n");
   }
   void note(const std::string& words) override {
@@ -76,8 +76,10 @@ class LinePresenter final : public Presenter {
   }
   void refresh(const TaskHistory&) override {}
   void end(const TaskHistory& history) override {
-    std::string text = "\n";
-    for (const Line& line : table_lines(view_, history, now(), kUsualWidth, paint_)) text += line.text + "\n";
+    std::string text;
+    for (const Line& line : table_lines(view_, history, now(), kUsualWidth, paint_)) text += "\n" + line.text;
+    text.erase(0, text.find('\n', 1));  // the verdict stands below
+    text += "\n";
     put(STDOUT_FILENO, text + "\n" + joined(summary_lines(view_, history, paint_)));
   }
 
@@ -92,7 +94,7 @@ class JsonPresenter final : public Presenter {
 
   void event(const Record& record, const TaskHistory& history) override {
     if (!events_) return;
-    const std::string line = event_json(view_, record, history, now());
+    const std::string line = event_json(view_, record, history);
     if (!line.empty()) put(STDOUT_FILENO, line + "\n");
   }
   void note(const std::string& words) override { put(STDERR_FILENO, "dewar run: " + printable(words) + "\n"); }

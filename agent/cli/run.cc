@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,11 +12,11 @@
 #include "agent/cli/presenter.h"
 #include "agent/cli/run_session.h"
 #include "agent/cli/run_view.h"
+#include "agent/cli/task_file.h"
 #include "agent/cli/work_dir.h"
 #include "base/clock.h"
 #include "base/files.h"
 #include "thermos/prepare.h"
-#include "thermos/spec/reader.h"
 
 namespace dewar {
 namespace {
@@ -52,15 +53,15 @@ Result<std::map<std::string, std::int64_t>> parse_ports(const std::vector<std::s
   return ports;
 }
 
-std::optional<TaskSpec> read_task_file(const std::string& file) {
-  const auto text = read_file(file);
-  if (!text) {
-    refuse(text.error().message());
+/// Tells what is wrong with the file, if anything is.
+std::optional<TaskSpec> read_task_file(const std::string& path) {
+  auto file = load_task_file(path);
+  if (!file) {
+    refuse(file.error().message());
     return std::nullopt;
   }
-  TaskReading reading = read_task(*text);
-  if (!reading.complaints.empty()) say(show_complaints(file, *text, reading.complaints));
-  return std::move(reading.spec);
+  tell_complaints(*file);
+  return std::move(file->reading.spec);
 }
 
 /// The folder that the person named, or a new one; the place for a new one is tidied up first.
@@ -119,7 +120,8 @@ ExitCode run_task(const RunOptions& options) {
 void add_run(CLI::App& app, ExitCode& exit_code) {
   auto options = std::make_shared<RunOptions>();
   CLI::App* run = app.add_subcommand("run", "Run a task file to its end in a sandbox, and tell how it ended");
-  run->add_option("FILE", options->file, "The task file, YAML or JSON (docs/task-file.md)")->required();
+  run->add_option("FILE", options->file, "The task file, YAML or JSON (docs/task-file.md); - for standard input")
+      ->required();
   run->add_option("--work-dir", options->work_dir,
                   "Where sandbox, logs and records lie; default: a new folder below /var/tmp. With the same --task-id "
                   "again: attach to the task, recover it, or tell how it ended");

@@ -28,7 +28,7 @@ constexpr int kMostRestarts = 5;
 Result<TaskHistory> RunSession::follow() {
   DEWAR_TRY(take_signals());
   if (has_ended()) {
-    presenter_.note("this task has ended already; it is told, not run again");
+    presenter_.note("this task had ended before; it is told, not run again");
     return history_;
   }
   DEWAR_TRY(connect());
@@ -49,10 +49,14 @@ Result<void> RunSession::take_signals() {
   return loop_.watch(signals_.get(), [this] { read_signal(); });
 }
 
-/// The files tell of an end that no runner is left to tell.
+/// The files tell of an end that no runner is left to tell, and the events that we have missed.
 bool RunSession::has_ended() {
-  auto history = read_history(spec_.run_folder + "/checkpoints", spec_.task_id);
+  const std::string root = spec_.run_folder + "/checkpoints";
+  auto history = read_history(root, spec_.task_id);
   if (!history || !history->terminal()) return false;
+  seen_ = 0;
+  const auto stream = read_file(root + "/checkpoints/" + spec_.task_id + "/runner");
+  for (const Record& record : stream ? replay(*stream).records : std::vector<Record>{}) take(record);
   history_ = std::move(history).take();
   return true;
 }
@@ -67,7 +71,7 @@ Result<void> RunSession::connect() {
   }
   seen_ = 0;
   connected_ = clock_.now();
-  DEWAR_TRY(client_->subscribe());
+  (void)client_->subscribe();  // a runner that has just ended does not hear it; reading will tell
   DEWAR_TRY(loop_.watch(client_->fd().get(), [this] { read_records(); }));
   pass_on_wish();
   return {};
@@ -198,9 +202,7 @@ void RunSession::read_signal() {
 
 void RunSession::pass_on_wish() {
   if (!client_ || wish_ == Wish::kNone) return;
-  if (auto asked = wish_ == Wish::kKill ? client_->kill() : client_->lose(); !asked) {
-    presenter_.note(asked.error().message());
-  }
+  (void)(wish_ == Wish::kKill ? client_->kill() : client_->lose());  // see connect()
 }
 
 // ---- Showing ----

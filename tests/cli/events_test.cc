@@ -16,8 +16,8 @@ class EventsTest : public testing::Test {
     setenv("TZ", "UTC", 1);
     tzset();
   }
-  std::string line(const Record& record) const { return event_line(record, history_, kStart + 20, {}); }
-  std::string json(const Record& record) const { return event_json(sample_view(), record, history_, kStart + 20); }
+  std::string line(const Record& record) const { return event_line(record, history_, {}); }
+  std::string json(const Record& record) const { return event_json(sample_view(), record, history_); }
   TaskHistory history_ = sample_history();
 };
 
@@ -59,8 +59,10 @@ TEST_F(EventsTest, TheHeaderTellsThePorts) {
   EXPECT_NE(json(record).find(R"("ports":{"http":31000})"), std::string::npos);
 }
 
-TEST_F(EventsTest, ARecordWithoutATimeHappensNow) {
-  EXPECT_EQ(line(process_record("report", ProcessState::kWaiting)), "03:04:25.000 report#0 WAITING");
+TEST_F(EventsTest, WaitingIsToldToProgramsOnly) {
+  const ProcessRecord record = process_record("report", ProcessState::kWaiting);
+  EXPECT_EQ(line(record), "");
+  EXPECT_EQ(json(record), R"({"time":null,"event":"process","process":"report","run":0,"state":"WAITING"})");
 }
 
 TEST_F(EventsTest, SamplesAreNoEvents) {

@@ -81,9 +81,14 @@ TEST_F(LiveTableTest, ColourNeverChangesTheWords) {
   EXPECT_EQ(coloured, shown(100));
 }
 
+TEST_F(LiveTableTest, TellsWhyTheTaskIsOnItsWayToItsEnd) {
+  history_.statuses.push_back(task_record(TaskState::kCleaning, kStart + 10, "killed by its owner"));
+  EXPECT_THAT(shown(100), HasSubstr("◌ CLEANING  web  0:12  http=31000\n  killed by its owner\nname "));
+}
+
 TEST_F(LiveTableTest, TheTimeStandsStillAtTheEnd) {
   history_.statuses.push_back(task_record(TaskState::kFailed, kStart + 3700, "process 'serve' failed"));
-  EXPECT_THAT(shown(100), HasSubstr("✘ FAILED  web  1:01:40  http=31000\n  process 'serve' failed\n"));
+  EXPECT_THAT(shown(100), HasSubstr("✘ FAILED  web  1:01:40  http=31000\nname "));
 }
 
 TEST(LiveAreaTest, ALaterFrameStartsWhereTheEarlierDid) {
