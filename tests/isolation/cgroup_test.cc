@@ -1,0 +1,258 @@
+// Each limit is crossed on the real kernel, each number is checked against a known amount of work.
+#include "isolation/cgroup/cgroup.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/files.h"
+#include "isolation/cgroup/host.h"
+#include "isolation/cgroup/members.h"
+#include "isolation/cgroup/stat.h"
+#include "tests/isolation/kernel_fixture.h"
+
+namespace dewar {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr std::uint64_t kMiB = 1u << 20;
+
+using CgroupTest = KernelTest;
+
+bool readable(const UniqueFd& fd, int timeout_ms) {
+  pollfd watched{fd.get(), POLLIN, 0};
+  return ::poll(&watched, 1, timeout_ms) == 1;
+}
+
+Limits memory_limit(std::uint64_t bytes) {
+  Limits limits;
+  limits.memory = bytes;
+  return limits;
+}
+
+TEST_F(CgroupTest, TheHostOffersCpuMemoryAndPids) {
+  for (const char* controller : {"cpu", "memory", "pids"}) {
+    const bool v2 = std::ranges::find(layout().v2, controller) != layout().v2.end();
+    EXPECT_NE(v2, layout().v1.contains(controller)) << controller << " is in exactly one version";
+  }
+  EXPECT_TRUE(exists(layout().unified.empty() ? layout().v1.at("memory") : layout().unified));
+}
+
+TEST_F(CgroupTest, PreparingTheHostTwiceIsTheSame) {
+  const auto again = prepare_host_cgroups(tag());
+  ASSERT_TRUE(again) << again.error().message();
+  EXPECT_EQ(again->unified, layout().unified);
+  EXPECT_EQ(again->v1, layout().v1);
+  EXPECT_EQ(again->v2, layout().v2);
+}
+
+TEST_F(CgroupTest, MemoryPastTheLimitKillsAndIsCountedAndTold) {
+  for (const CgroupLayout& layout : layouts()) {
+    ScratchGroup task(layout, "t", memory_limit(32 * kMiB));
+    const auto leaf = task->create_leaf("a");
+    ASSERT_TRUE(leaf) << leaf.error().message();
+    const auto watch = task->watch_oom();
+    ASSERT_TRUE(watch) << watch.error().message();
+    EXPECT_FALSE(readable(*watch, 0));
+    EXPECT_EQ(run_testcase(*leaf, {"touch", std::to_string(128 * kMiB)}).code, -SIGKILL);
+    EXPECT_TRUE(readable(*watch, 30000));
+    char reset[4096];
+    EXPECT_GT(::read(watch->get(), reset, sizeof reset), 0);
+    EXPECT_GE(leaf->usage()->oom_kills, 1);
+    EXPECT_GE(task->usage()->oom_kills, 1);
+    EXPECT_GE(leaf->usage()->memory_peak_bytes, std::int64_t(28 * kMiB));
+    EXPECT_LE(leaf->usage()->memory_peak_bytes, std::int64_t(33 * kMiB));
+  }
+}
+
+TEST_F(CgroupTest, MemoryBelowTheLimitIsNobodysBusiness) {
+  ScratchGroup task(layout(), "t", memory_limit(64 * kMiB));
+  const auto watch = task->watch_oom();
+  EXPECT_EQ(run_testcase(*task->create_leaf("a"), {"touch", std::to_string(16 * kMiB)}).code, 0);
+  EXPECT_EQ(task->usage()->oom_kills, 0);
+  EXPECT_FALSE(readable(*watch, 0));
+}
+
+TEST_F(CgroupTest, V2KillsTheWholeTaskTogether) {
+  if (!pure_v2()) GTEST_SKIP() << "cgroup v1 has no memory.oom.group";
+  ScratchGroup task(layout(), "t", memory_limit(64 * kMiB));
+  const auto quiet = task->create_leaf("quiet");
+  const pid_t bystander = start_testcase(*quiet, {"wait"});
+  EXPECT_TRUE(eventually([&] { return !*quiet->empty(); }));
+  EXPECT_EQ(run_testcase(*task->create_leaf("greedy"), {"touch", std::to_string(256 * kMiB)}).code, -SIGKILL);
+  EXPECT_EQ(wait_for(bystander), -SIGKILL);
+}
+
+TEST_F(CgroupTest, ForkPastTheLimitFailsWithEagain) {
+  Limits limits;
+  limits.pids = 10;
+  ScratchGroup task(layout(), "t", limits);
+  const Ended ended = run_testcase(*task->create_leaf("a"), {"fork", "100"});
+  EXPECT_EQ(ended.output, "9 " + std::to_string(EAGAIN) + "\n");
+}
+
+TEST_F(CgroupTest, PidsAreCountedInTheLeafAndInTheTask) {
+  for (const CgroupLayout& layout : layouts()) {
+    ScratchGroup task(layout, "t");
+    const auto a = task->create_leaf("a"), b = task->create_leaf("b");
+    const pid_t one = start_testcase(*a, {"wait"}), two = start_testcase(*b, {"wait"});
+    EXPECT_TRUE(eventually([&] { return task->usage()->pids == 2; }));
+    EXPECT_EQ(a->usage()->pids, 1);
+    ASSERT_TRUE(task->kill_all(30000));
+    EXPECT_EQ(wait_for(one), -SIGKILL);
+    EXPECT_EQ(wait_for(two), -SIGKILL);
+    EXPECT_EQ(task->usage()->pids, 0);
+  }
+}
+
+TEST_F(CgroupTest, CpuPastTheQuotaIsThrottled) {
+  Limits limits;
+  limits.cpu_quota = 0.1;
+  ScratchGroup task(layout(), "t", limits);
+  EXPECT_EQ(run_testcase(*task->create_leaf("a"), {"busy", "1000"}).code, 0);
+  const std::string folder = layout().v1.contains("cpu") ? layout().v1.at("cpu") : layout().unified;
+  EXPECT_GE(parse_field(*read_file(folder + "/t/cpu.stat"), "nr_throttled"), 3);
+  const Usage usage = *task->usage();
+  EXPECT_LT(usage.cpu_user_us + usage.cpu_system_us, 500000) << "a tenth of a core for a second";
+}
+
+TEST_F(CgroupTest, SwapIsOffUnlessAskedFor) {
+  auto limits = memory_limit(64 * kMiB);
+  ScratchGroup task(layout(), "t", limits);
+  EXPECT_EQ(task->limits()->swap, 0u);
+  const bool v2 = pure_v2();
+  const std::string folder = (v2 ? layout().unified : layout().v1.at("memory")) + "/t/";
+  const std::string file = folder + (v2 ? "memory.swap.max" : "memory.memsw.limit_in_bytes");
+  if (!exists(file)) GTEST_SKIP() << "this kernel does not account swap";
+  EXPECT_EQ(parse_number(*read_file(file)), std::int64_t(v2 ? 0 : 64 * kMiB));
+  limits.swap = 32 * kMiB;
+  ASSERT_TRUE(task->set(limits));
+  EXPECT_EQ(task->limits()->swap, 32 * kMiB);
+  EXPECT_EQ(parse_number(*read_file(file)), std::int64_t(v2 ? 32 * kMiB : 96 * kMiB));
+}
+
+TEST_F(CgroupTest, LimitsCanBeRaisedLoweredAndLifted) {
+  ScratchGroup task(layout(), "t", memory_limit(64 * kMiB));
+  for (const std::uint64_t size : {256 * kMiB, 32 * kMiB, std::uint64_t{0}, 16 * kMiB}) {
+    const auto set = task->set(memory_limit(size));
+    ASSERT_TRUE(set) << set.error().message();
+    EXPECT_EQ(task->limits()->memory, size);
+  }
+}
+
+TEST_F(CgroupTest, ARefusedLimitTakesBackTheOthersAndNamesItself) {
+  Limits good;
+  good.cpu = 0.5;
+  ScratchGroup task(layout(), "t", good);
+  Limits bad = good;
+  bad.cpu = 2;
+  bad.cpu_quota = 1e12;
+  const auto set = task->set(bad);
+  ASSERT_FALSE(set);
+  EXPECT_THAT(set.error().message(), HasSubstr("limiting cpu"));
+  EXPECT_THAT(set.error().message(), HasSubstr(pure_v2() ? "cpu.max" : "cpu.cfs_quota_us"));
+  EXPECT_THAT(set.error().message(), HasSubstr("100000000000000000"));
+  EXPECT_EQ(task->limits()->cpu, 0.5);
+}
+
+TEST_F(CgroupTest, CpuTimeCoversChildrenAndDaemons) {
+  for (const CgroupLayout& layout : layouts()) {
+    ScratchGroup task(layout, "t");
+    const auto leaf = task->create_leaf("a");
+    EXPECT_EQ(run_testcase(*leaf, {"burn", "200000"}).code, 0);  // three processes, 0.2 s each
+    for (const Usage& usage : {*leaf->usage(), *task->usage()}) {
+      EXPECT_GE(usage.cpu_user_us + usage.cpu_system_us, 600000);
+      EXPECT_LT(usage.cpu_user_us + usage.cpu_system_us, 900000);
+      EXPECT_GT(usage.cpu_user_us, usage.cpu_system_us);
+    }
+  }
+}
+
+TEST_F(CgroupTest, ATasksCpuTimeOutlivesItsLeaves) {
+  ScratchGroup task(layout(), "t");
+  auto leaf = task->create_leaf("a");
+  EXPECT_EQ(run_testcase(*leaf, {"burn", "50000"}).code, 0);
+  ASSERT_TRUE(leaf->remove());
+  const Usage usage = *task->usage();
+  EXPECT_GE(usage.cpu_user_us + usage.cpu_system_us, 150000);
+}
+
+TEST_F(CgroupTest, AForkBombIsKilled) {
+  Limits limits;
+  limits.pids = 200;
+  for (const CgroupLayout& layout : layouts()) {
+    ScratchGroup task(layout, "t", limits);
+    const auto leaf = task->create_leaf("a");
+    const pid_t bomb = start_testcase(*leaf, {"bomb"});
+    EXPECT_TRUE(eventually([&] { return task->usage()->pids >= 150; }));
+    EXPECT_FALSE(*task->empty());
+    const auto killed = task->kill_all(60000);
+    EXPECT_TRUE(killed) << killed.error().message();
+    EXPECT_TRUE(*task->empty());
+    EXPECT_TRUE(members(task->sweep_folder())->empty());
+    EXPECT_EQ(wait_for(bomb), -SIGKILL);
+  }
+}
+
+TEST_F(CgroupTest, KillingALeafLeavesItsNeighbour) {
+  for (const CgroupLayout& layout : layouts()) {
+    ScratchGroup task(layout, "t");
+    const auto a = task->create_leaf("a"), b = task->create_leaf("b");
+    const pid_t one = start_testcase(*a, {"wait"}), two = start_testcase(*b, {"wait"});
+    EXPECT_TRUE(eventually([&] { return !*a->empty() && !*b->empty(); }));
+    ASSERT_TRUE(a->kill_all(30000));
+    EXPECT_EQ(wait_for(one), -SIGKILL);
+    EXPECT_TRUE(*a->empty());
+    EXPECT_THAT(*members(b->sweep_folder()), ElementsAre(two));
+  }
+}
+
+TEST_F(CgroupTest, ASignalReachesAllAndOnlyTheMembers) {
+  for (const CgroupLayout& layout : layouts()) {
+    ScratchGroup task(layout, "t");
+    const auto a = task->create_leaf("a"), b = task->create_leaf("b");
+    const auto wait_for_signal = [](const Cgroup& group) {
+      return fork_child([&] { return join(group) ? ::pause() : 121; });
+    };
+    const pid_t one = wait_for_signal(*a), two = wait_for_signal(*a), other = wait_for_signal(*b);
+    EXPECT_TRUE(eventually([&] { return task->usage()->pids == 3; }));
+    EXPECT_EQ(*a->signal_all(SIGTERM), 2);
+    EXPECT_EQ(wait_for(one), -SIGTERM);
+    EXPECT_EQ(wait_for(two), -SIGTERM);
+    EXPECT_THAT(*members(task->sweep_folder()), ElementsAre(other));
+    EXPECT_EQ(*task->signal_all(SIGTERM), 1);
+    EXPECT_EQ(wait_for(other), -SIGTERM);
+    EXPECT_EQ(*task->signal_all(SIGTERM), 0);
+  }
+}
+
+TEST_F(CgroupTest, AGroupWithALivingProcessIsNotRemoved) {
+  for (const CgroupLayout& layout : layouts()) {
+    ScratchGroup task(layout, "t");
+    auto leaf = task->create_leaf("a");
+    start_testcase(*leaf, {"wait"});
+    EXPECT_TRUE(eventually([&] { return !*leaf->empty(); }));
+    EXPECT_EQ(leaf->remove().error().code, std::errc::device_or_resource_busy);
+    EXPECT_FALSE(*leaf->empty());
+  }
+}
+
+TEST_F(CgroupTest, ASecondGroupOfTheSameNameIsRefusedAndTheFirstStays) {
+  ScratchGroup task(layout(), "t");
+  EXPECT_EQ(Cgroup::create(layout(), "t").error().code, std::errc::file_exists);
+  ASSERT_TRUE(task->create_leaf("a"));
+  EXPECT_EQ(task->create_leaf("a").error().code, std::errc::file_exists);
+  EXPECT_TRUE(task->find_leaf("a"));
+  EXPECT_EQ(task->find_leaf("b").error().code, std::errc::no_such_file_or_directory);
+  EXPECT_TRUE(Cgroup::find(layout(), "t"));
+}
+
+}  // namespace
+}  // namespace dewar
