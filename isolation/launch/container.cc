@@ -37,6 +37,13 @@ void bring_up_loopback(const Reporter& report) {
   if (!socket || ::ioctl(socket.get(), SIOCSIFFLAGS, &request) != 0) report.refuse(step::kLoopback);
 }
 
+/// Nothing above `heap` is looked at any more. A sanitizer's heap lies elsewhere and stays.
+void give_back_heap(void* heap) {
+  const auto first = reinterpret_cast<std::uintptr_t>(heap), end = reinterpret_cast<std::uintptr_t>(::sbrk(0));
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  if (first < end) (void)!::brk(reinterpret_cast<void*>((first + page - 1) / page * page));
+}
+
 /// PID 1's whole life. The kernel reaps for a parent that ignores SIGCHLD (wait(2), NOTES), so it never wakes up. The
 /// report is the last descriptor to go: who sees it end knows that nothing is open any more.
 [[noreturn]] void be_init(int pipe, void* heap) {
@@ -48,7 +55,7 @@ void bring_up_loopback(const Reporter& report) {
   ::close_range(fd + 1, ~0u, 0);
   Reporter(pipe).succeed();
   ::close(pipe);
-  if (::brk(heap) != 0) ::_exit(1);  // nothing of the heap is looked at any more
+  give_back_heap(heap);
   for (;;) ::pause();
 }
 

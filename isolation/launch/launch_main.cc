@@ -4,6 +4,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <memory>
+
 #include "base/files.h"
 #include "isolation/launch/container.h"
 #include "isolation/launch/stay.h"
@@ -38,7 +40,7 @@ int follow_recipe(void* heap) {
 }  // namespace dewar
 
 int main() {
-  void* const heap = ::sbrk(0);
+  const auto first = std::make_unique<char>();
   // No destructors and no exit handlers: after setns(2) for PID namespaces a sanitizer's would fail, and we have none.
-  ::_exit(dewar::follow_recipe(heap));
+  ::_exit(dewar::follow_recipe(first.get()));
 }

@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -216,6 +217,49 @@ TEST_F(AttemptTest, GoesOnWhenItsLauncherIsKilledAndTheStatusStillSaysRunning) {
   EXPECT_EQ(slurp(scratch() + "/sandbox/proof"), "alive\n");
   EXPECT_EQ(status_of(recipe)->stage, AttemptStage::kRunning);
   EXPECT_TRUE(identify(running.pid));
+}
+
+TEST_F(AttemptTest, CannotLookIntoOneThatIsBeingStarted) {
+  // A process whose program is not yet /bin/true must be closed to its neighbour of the same user.
+  const AttemptRecipe spy = attempt_recipe(
+      "while [ ! -e /sandbox/stop ]; do for p in /proc/[0-9]*; do\n"
+      "  if [ $p != /proc/$$ ] && [ $p/exe -ef /usr/bin/true ]; then echo true > /sandbox/met\n"
+      "  elif [ $p != /proc/$$ ] && [ -e $p/exe ] && [ ! $p/exe -ef /usr/bin/true ]; then echo $p > /sandbox/seen; fi\n"
+      "done; done");
+  const pid_t launcher = start(spy);
+  wait_for_stage(spy, AttemptStage::kRunning);
+  for (int i = 0; i < 100 || (i < 5000 && !exists(scratch() + "/sandbox/met")); ++i) {
+    AttemptRecipe recipe = attempt_recipe("");
+    recipe.argv = {"/usr/bin/true"};
+    ASSERT_EQ(run(recipe).return_code, 0);
+  }
+  ASSERT_TRUE(replace_file(scratch() + "/sandbox/stop", ""));
+  EXPECT_EQ(wait_for_launcher(launcher), 0);
+  EXPECT_TRUE(exists(scratch() + "/sandbox/met")) << "the neighbour saw nobody, so this proves nothing";
+  EXPECT_EQ(slurp(scratch() + "/sandbox/seen"), "");
+}
+
+TEST_F(AttemptTest, ItsLauncherHoldsNothingOfItsCallerButWhatItNeeds) {
+  const AttemptRecipe recipe = attempt_recipe("sleep 1000");
+  int extra[2], pipe[2];
+  ASSERT_EQ(::pipe2(extra, O_CLOEXEC), 0);
+  ASSERT_EQ(::pipe2(pipe, O_CLOEXEC), 0);
+  const UniqueFd extra_reader(extra[0]);
+  UniqueFd extra_writer(extra[1]), reader(pipe[0]), writer(pipe[1]);
+  const auto launcher = spawn({.program = DEWAR_BIN "/dewar-launch",
+                               .argv = {"dewar-launch"},
+                               .env = {},
+                               .fds = {-1, -1, -1, reader.get(), init().get(), extra_writer.get()}});
+  ASSERT_TRUE(launcher);
+  extra_writer.reset();
+  ASSERT_TRUE(write_all(writer.get(), encode_recipe(recipe), "recipe"));
+  writer.reset();
+  const AttemptStatus status = wait_for_stage(recipe, AttemptStage::kRunning);
+  pollfd hung_up{extra_reader.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&hung_up, 1, 0), 1);
+  EXPECT_TRUE(hung_up.revents & POLLHUP);
+  ::kill(status.pid, SIGKILL);
+  EXPECT_EQ(wait_for_launcher(*launcher), 0);
 }
 
 TEST_F(AttemptTest, HalfARecipeStartsNothingAndLeavesNoTrace) {
