@@ -36,6 +36,7 @@ struct Behaviour {
   Duration takes = seconds(1);
   std::optional<int> on_term = -SIGTERM;  ///< how it ends on SIGTERM; nothing: it takes no notice
   Duration term_takes{};                  ///< and how long that takes
+  int on_kill = -SIGKILL;                 ///< how it ends on SIGKILL, if it is not ending already
   bool immortal = false;                  ///< stuck in the kernel: SIGKILL does nothing
   bool lost = false;                      ///< its launcher dies with it
   std::string refusal{};                  ///< not empty: it cannot be launched
@@ -73,7 +74,7 @@ inline TaskPlan task(std::vector<ProcessSpec> processes, std::vector<Order> cons
   return plan;
 }
 
-class FakeTask final : public TaskEffects {
+class FakeTask : public TaskEffects {
  public:
   struct Crash {};
 
@@ -227,7 +228,7 @@ class FakeTask final : public TaskEffects {
       found->second.code = *how.on_term;
     } else if (signal == SIGKILL) {
       found->second.ends = how.immortal ? Time::max() : clock.now();
-      found->second.code = -SIGKILL;
+      found->second.code = how.on_kill;
       immortal_left_ = immortal_left_ || how.immortal;
     }
   }
@@ -261,32 +262,32 @@ class FakeTask final : public TaskEffects {
     for (const auto& [name, run] : alive_) next = std::min(next, run.told ? run.ends : run.execs);
     return next;
   }
-  /// A launcher's news stay until they are written down: the runner may die while it hears them.
   void deliver(const std::string& name) {
     Alive& run = alive_.at(name);
-    const Behaviour how = behaviour(name, run.run);
-    if (!how.refusal.empty()) {
-      machine_->refused(name, run.run, how.refusal, clock.wall());
-    } else if (!run.told) {
+    if (!run.told && behaviour(name, run.run).refusal.empty()) {
       run.told = true;
-      return machine_->running(name, run.run, 200 + run.run, clock.wall());
+      machine_->running(name, run.run, 200 + run.run, clock.wall());
     } else {
-      RunEnd end;
-      end.kind = run.lost ? RunEnd::Kind::kLost : RunEnd::Kind::kExited;
-      end.return_code = run.code;
-      end.stop_time = clock.wall();
-      end.reason = how.reason;
-      const Alive gone = run;
-      alive_.erase(name);
-      try {
-        return machine_->ended(name, gone.run, end);
-      } catch (const Crash&) {
-        const bool written = is_terminal(history().processes.at(name).at(static_cast<std::size_t>(gone.run)).state);
-        if (!written) alive_[name] = gone;
-        throw;
-      }
+      deliver_end(name);
     }
-    alive_.erase(name);
+  }
+  /// A launcher's news stay until they are written down: the runner may die while it hears them.
+  void deliver_end(const std::string& name) {
+    const Alive gone = alive_.extract(name).mapped();
+    const Behaviour how = behaviour(name, gone.run);
+    RunEnd end;
+    end.kind = gone.lost ? RunEnd::Kind::kLost : RunEnd::Kind::kExited;
+    end.return_code = gone.code;
+    end.stop_time = clock.wall();
+    end.reason = how.reason;
+    try {
+      if (how.refusal.empty()) return machine_->ended(name, gone.run, end);
+      machine_->refused(name, gone.run, how.refusal, end.stop_time);
+    } catch (const Crash&) {
+      const bool written = is_terminal(history().processes.at(name).at(static_cast<std::size_t>(gone.run)).state);
+      if (!written) alive_[name] = gone;
+      throw;
+    }
   }
 
   std::unique_ptr<TaskMachine> machine_;
