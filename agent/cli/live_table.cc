@@ -55,10 +55,10 @@ std::string note_of(const std::vector<RunHistory>& runs) {
 
 Row row_of(const ProcessView& process, const TaskHistory& history, const Paint& paint) {
   Row row;
-  row.cells[0] = printable(process.name) + (process.final ? " (final)" : "");
+  row.cells[0] = printable(process.name);
   const auto found = history.processes.find(process.name);
   if (found == history.processes.end() || found->second.empty()) {
-    row.cells[2] = paint.utf8 ? "–" : "-";
+    row.cells[2] = std::string(paint.utf8 ? "–" : "-") + (process.final ? " final" : "");
     row.tone = Tone::kFaint;
     return row;
   }
@@ -135,20 +135,24 @@ std::string elapsed(const TaskHistory& history, double now) {
   return text;
 }
 
-/// "▶ ACTIVE  related-questions  0:12  http=31000"
+/// "▶ ACTIVE  related-questions  0:12  http=31000  cpu 0.25  ram 12.0 MB"; what does not fit whole at the end is left
+/// out.
 Line header_line(const RunView& view, const TaskHistory& history, double now, std::size_t width, const Paint& paint) {
-  const std::string state = sign_and_word(history.state(), paint);
-  std::string rest = "  " + printable(view.name);
-  if (const std::string time = elapsed(history, now); !time.empty()) rest += "  " + time;
-  for (const auto& [name, port] : view.ports) rest += "  " + printable(name) + "=" + std::to_string(port);
+  std::vector<std::string> pieces{printable(view.name), elapsed(history, now)};
+  for (const auto& [name, port] : view.ports) pieces.push_back(printable(name) + "=" + std::to_string(port));
   if (history.usage.memory_bytes > 0 && !history.terminal()) {
-    rest += "  cpu " + number(history.cpu, 2) + "  ram " +
-            format_bytes(static_cast<std::uint64_t>(history.usage.memory_bytes));
+    pieces.push_back("cpu " + number(history.cpu, 2));
+    pieces.push_back("ram " + format_bytes(static_cast<std::uint64_t>(history.usage.memory_bytes)));
   }
-  const std::size_t used = std::min(columns_of(state), width);
-  const std::string shown = cut_to(rest, width - used, paint);
-  return {paint.tone(tone_of(history.state()), cut_to(state, width, paint)) + paint.tone(Tone::kBold, shown),
-          used + columns_of(shown)};
+  const std::string state = cut_to(sign_and_word(history.state(), paint), width, paint);
+  Line line{paint.tone(tone_of(history.state()), state), columns_of(state)};
+  for (const std::string& piece : pieces) {
+    if (piece.empty()) continue;
+    if (line.columns + kGap + columns_of(piece) > width) break;
+    line.text += std::string(kGap, ' ') + (&piece == &pieces.front() ? paint.tone(Tone::kBold, piece) : piece);
+    line.columns += kGap + columns_of(piece);
+  }
+  return line;
 }
 
 }  // namespace

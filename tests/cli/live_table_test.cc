@@ -32,10 +32,10 @@ class LiveTableTest : public testing::Test {
 TEST_F(LiveTableTest, ShowsAProcessARowInTheOrderOfTheGraph) {
   EXPECT_EQ(shown(100),
             "▶ ACTIVE  web  0:12  http=31000\n"
-            "name            run  status     return code   started  finished    cpu       ram\n"
-            "fetch             1  ✔ SUCCESS            0  03:04:12  03:04:13  0.40s   12.0 MB\n"
-            "serve             0  ▶ RUNNING               03:04:14             0.25    3.0 MB\n"
-            "report (final)       –\n");
+            "name    run  status     return code   started  finished    cpu       ram\n"
+            "fetch     1  ✔ SUCCESS            0  03:04:12  03:04:13  0.40s   12.0 MB\n"
+            "serve     0  ▶ RUNNING               03:04:14             0.25    3.0 MB\n"
+            "report       – final\n");
 }
 
 TEST_F(LiveTableTest, TellsBeneathTheRowWhyARunFailed) {
