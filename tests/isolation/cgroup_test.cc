@@ -68,7 +68,7 @@ TEST_F(CgroupTest, MemoryPastTheLimitKillsAndIsCountedAndTold) {
     EXPECT_GE(leaf->usage()->oom_kills, 1);
     EXPECT_GE(task->usage()->oom_kills, 1);
     EXPECT_GE(leaf->usage()->memory_peak_bytes, std::int64_t(28 * kMiB));
-    EXPECT_LE(leaf->usage()->memory_peak_bytes, std::int64_t(33 * kMiB));
+    EXPECT_LE(leaf->usage()->memory_peak_bytes, std::int64_t(40 * kMiB)) << "the kernel charges in batches";
   }
 }
 

@@ -114,10 +114,10 @@ void KernelTest::SetUp() {
   layout_ = std::move(made).take();
   if (pure_v2()) return;
   pure_v1_.v1 = layout_.v1;
-  if (exists("/sys/fs/cgroup/cpuacct/tasks")) {
-    pure_v1_.v1["cpuacct"] = "/sys/fs/cgroup/cpuacct/" + tag_;
-    ASSERT_TRUE(make_dirs(pure_v1_.v1["cpuacct"]));
-  }
+  const std::string cpu = pure_v1_.v1["cpu"];
+  const bool together = exists(cpu + "/cpuacct.usage");  // both controllers in one hierarchy
+  pure_v1_.v1["cpuacct"] = together ? cpu : "/sys/fs/cgroup/cpuacct/" + tag_;
+  ASSERT_TRUE(make_dirs(pure_v1_.v1["cpuacct"]));
 }
 
 void KernelTest::TearDown() {

@@ -110,16 +110,17 @@ TEST_F(SeccompKernel, OrdinaryProgramsWork) {
 
 TEST_F(SeccompKernel, CurlSpeaksOverLoopback) {
   if (::access("/usr/bin/curl", X_OK) != 0) GTEST_SKIP() << "needs curl";
-  EXPECT_EQ(
-      run_script(
-          "python3 - <<'end'\n"
-          "import http.server, subprocess, threading\n"
-          "server = http.server.HTTPServer((\"127.0.0.1\", 0), http.server.SimpleHTTPRequestHandler)\n"
-          "threading.Thread(target=server.serve_forever, daemon=True).start()\n"
-          "url = \"http://127.0.0.1:%d/etc/hostname\" % server.server_port\n"
-          "exit(subprocess.run([\"curl\", \"-s\", \"--noproxy\", \"*\", \"-o\", \"/dev/null\", url]).returncode)\n"
-          "end"),
-      0);
+  EXPECT_EQ(run_script("cd /etc; python3 - <<'end'\n"
+                       "import http.server, subprocess, threading\n"
+                       "class Quiet(http.server.SimpleHTTPRequestHandler):\n"
+                       "  def log_message(self, *words): pass\n"
+                       "server = http.server.HTTPServer((\"127.0.0.1\", 0), Quiet)\n"
+                       "threading.Thread(target=server.serve_forever, daemon=True).start()\n"
+                       "url = \"http://127.0.0.1:%d/passwd\" % server.server_port\n"
+                       "got = subprocess.run([\"curl\", \"-sf\", \"--noproxy\", \"*\", url], capture_output=True)\n"
+                       "exit(got.returncode or got.stdout != open(\"passwd\", \"rb\").read())\n"
+                       "end"),
+            0);
 }
 
 TEST_F(SeccompKernel, CompiledThreadsAndFutexesWork) {
