@@ -20,7 +20,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     if (reference.starts_with("thermos.")) return dewar::means_later();
     return found == values.end() ? dewar::means_nothing("unknown") : dewar::means(found->second);
   };
-  std::size_t budget = 1u << 22;
+  std::size_t budget = 1u << 20;
   const dewar::Expansion once = dewar::expand(text, resolve, budget);
   if (once.ok != once.problems.empty() || once.text.size() > 4 * dewar::kMaxExpandedSize) std::abort();
   if (once.ok) {

@@ -45,7 +45,7 @@ class Binder {
   const Bindings& bindings_;
   std::map<std::string, std::int64_t> ports_;
   std::set<std::string> problems_;
-  std::size_t budget_ = 64u << 20;
+  std::size_t budget_ = kExpansionBudget;
 };
 
 /// What was checked on reading may look different with the host's values in it.

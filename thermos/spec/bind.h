@@ -23,7 +23,8 @@ std::map<std::string, std::int64_t> resolved_ports(const TaskSpec& spec, std::ma
 /// everywhere. Errors: words that name every reference that has no value.
 Result<TaskSpec> bind(const TaskSpec& spec, const Bindings& bindings);
 
-/// The task in Thermos's JSON (what tasks/active/<task_id> holds): stable order, every default spelled out.
+/// The task in Thermos's JSON (what tasks/active/<task_id> holds): stable order, every default of Thermos spelled out.
+/// Parts that Thermos does not know follow where they differ from the default; read_task() reads all of it back.
 std::string task_json(const TaskSpec& spec);
 
 /// Levels and edges of the graph, for `dewar plan`; the spec must have been read without complaint.

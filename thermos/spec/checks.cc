@@ -10,14 +10,9 @@ namespace dewar {
 namespace {
 
 constexpr std::size_t kMaxCycles = 10;  // told in one go
-constexpr std::uint64_t kDefaultPids = 4096;
 
 void check_names(Reading& reading, const TaskDraft& task) {
-  if (task.processes.empty()) {
-    // Whatever was wrong with those that stand there has been told.
-    if (task.process_places.empty()) reading.complain(task.place, "a task needs at least one process");
-    return;
-  }
+  if (!task.has_processes) reading.complain(task.place, "a task needs at least one process");
   std::map<std::string_view, Place> first;
   for (std::size_t i = 0; i < task.processes.size(); ++i) {
     const std::string& name = task.processes[i].name;

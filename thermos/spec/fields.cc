@@ -24,7 +24,7 @@ std::string lower(std::string text) {
 
 std::string short_number(double value) {
   char digits[32];
-  return {digits, std::to_chars(digits, digits + sizeof digits, value).ptr};
+  return {digits, std::to_chars(digits, digits + sizeof digits, value, std::chars_format::fixed).ptr};
 }
 
 }  // namespace

@@ -183,6 +183,12 @@ constexpr Field<SandboxSpec> kSandboxFields[] = {
 
 }  // namespace
 
+std::string_view rlimit_name(int resource) {
+  const auto* known =
+      std::find_if(std::begin(kRlimits), std::end(kRlimits), [&](auto& limit) { return limit.second == resource; });
+  return known == std::end(kRlimits) ? "unknown" : known->first;
+}
+
 void read_sandbox(Reading& reading, const Node& node, SandboxSpec& out) { reading.fields(node, kSandboxFields, out); }
 
 }  // namespace dewar

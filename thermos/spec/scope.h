@@ -52,7 +52,7 @@ class Scope {
   std::map<const Node*, Known> known_;
   std::vector<std::pair<const Node*, std::string>> path_;  // the texts being filled in, with their names
   std::set<std::string> ports_;
-  std::size_t budget_ = 64u << 20;
+  std::size_t budget_ = kExpansionBudget;
 };
 
 }  // namespace dewar

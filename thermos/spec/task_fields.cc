@@ -73,6 +73,7 @@ constexpr Field<ProcessSpec> kProcessFields[] = {
 };
 
 void read_process(Reading& reading, const Node& node, TaskDraft& task) {
+  task.has_processes = true;
   ProcessSpec process;
   scoped_fields(reading, node, kProcessFields, process);
   if (node.kind != Node::Kind::kMap) return;

@@ -1,9 +1,6 @@
-#include <sys/resource.h>
-
-#include <algorithm>
-
 #include "base/json_writer.h"
 #include "thermos/spec/bind.h"
+#include "thermos/spec/task_fields.h"
 
 namespace dewar {
 namespace {
@@ -40,6 +37,119 @@ void write_process(JsonWriter& json, const ProcessSpec& process) {
   json.end_object();
 }
 
+void write_health_check(JsonWriter& json, const HealthCheck& check) {
+  json.key("health_check_config").begin_object().key("health_checker").begin_object();
+  if (check.shell_command) {
+    json.key("shell").begin_object().field("shell_command", *check.shell_command).end_object();
+  } else {
+    json.key("http").begin_object().field("endpoint", check.http.endpoint);
+    json.field("expected_response", check.http.expected_response);
+    json.field("expected_response_code", check.http.expected_response_code).end_object();
+  }
+  json.end_object();
+  write_span(json, "initial_interval_secs", check.initial_interval);
+  write_span(json, "interval_secs", check.interval);
+  json.field("max_consecutive_failures", check.max_consecutive_failures);
+  json.field("min_consecutive_successes", check.min_consecutive_successes);
+  write_span(json, "timeout_secs", check.timeout);
+  json.end_object();
+}
+
+void write_lifecycle(JsonWriter& json, const HttpLifecycle& http) {
+  json.key("lifecycle").begin_object().key("http").begin_object().field("port", http.port);
+  json.field("graceful_shutdown_endpoint", http.graceful_shutdown_endpoint);
+  json.field("shutdown_endpoint", http.shutdown_endpoint);
+  write_span(json, "graceful_shutdown_wait_secs", http.graceful_shutdown_wait);
+  write_span(json, "shutdown_wait_secs", http.shutdown_wait);
+  json.end_object().end_object();
+}
+
+void write_announce(JsonWriter& json, const Announce& announce) {
+  json.key("announce").begin_object().field("primary_port", announce.primary_port).key("portmap").begin_object();
+  for (const auto& [name, target] : announce.portmap) json.field(name, target);
+  json.end_object();
+  if (!announce.zk_path.empty()) json.field("zk_path", announce.zk_path);
+  json.end_object();
+}
+
+void write_texts(JsonWriter& json, std::string_view key, const std::vector<std::string>& texts) {
+  json.key(key).begin_array();
+  for (const std::string& text : texts) json.value(text);
+  json.end_array();
+}
+
+void write_file_systems(JsonWriter& json, const SandboxSpec& sandbox) {
+  std::vector<std::string> binds;
+  for (const Bind& bind : sandbox.binds) binds.push_back(bind.source + ":" + bind.target);
+  if (!binds.empty()) write_texts(json, "binds", binds);
+  if (sandbox.tmpfs.empty()) return;
+  json.key("tmpfs").begin_object();
+  for (const Tmpfs& fs : sandbox.tmpfs) {
+    json.key(fs.target).begin_object();
+    if (fs.size > 0) json.field("size", fs.size);
+    if (fs.inodes > 0) json.field("inodes", fs.inodes);
+    json.end_object();
+  }
+  json.end_object();
+}
+
+void write_rlimits(JsonWriter& json, const std::vector<Rlimit>& limits) {
+  const auto write = [&](std::uint64_t limit) {
+    if (limit == ~std::uint64_t{0}) {
+      json.value("unlimited");
+    } else {
+      json.value(limit);
+    }
+  };
+  json.key("rlimits").begin_object();
+  for (const Rlimit& limit : limits) {
+    json.key(rlimit_name(limit.resource)).begin_array();
+    write(limit.soft), write(limit.hard);
+    json.end_array();
+  }
+  json.end_object();
+}
+
+/// What differs from an untouched sandbox; in the words of a task file, so that read_task() reads it back.
+void write_sandbox(JsonWriter& json, const SandboxSpec& sandbox) {
+  json.key("sandbox").begin_object();
+  if (sandbox.network == Network::kNone) json.field("network", "none");
+  write_file_systems(json, sandbox);
+  if (!sandbox.environment.empty()) {
+    json.key("environment").begin_object();
+    for (const auto& [name, value] : sandbox.environment) json.field(name, value);
+    json.end_object();
+  }
+  if (!sandbox.rlimits.empty()) write_rlimits(json, sandbox.rlimits);
+  json.field("pids", sandbox.limits.pids);
+  if (sandbox.limits.cpu_quota > 0) json.field("cpu_quota", sandbox.limits.cpu_quota);
+  if (sandbox.limits.swap > 0) json.field("swap", sandbox.limits.swap);
+  if (!sandbox.keep_capabilities.empty()) write_texts(json, "capabilities", sandbox.keep_capabilities);
+  if (sandbox.seccomp != "default") json.field("seccomp", sandbox.seccomp);
+  json.end_object();
+}
+
+bool is_untouched(const SandboxSpec& sandbox) {
+  const Limits& limits = sandbox.limits;
+  return sandbox.network == Network::kHost && sandbox.binds.empty() && sandbox.tmpfs.empty() &&
+         sandbox.environment.empty() && sandbox.rlimits.empty() && limits.pids == kDefaultPids &&
+         limits.cpu_quota == 0 && limits.swap == 0 && sandbox.keep_capabilities.empty() && sandbox.seccomp == "default";
+}
+
+bool is_default(const LogPolicy& policy) {
+  return policy.destination == LogDestination::kFile && policy.mode == LogMode::kStandard;
+}
+
+/// The parts that Thermos does not know in a task. Its tools skip them.
+void write_ours(JsonWriter& json, const TaskSpec& spec) {
+  if (!is_default(spec.logger)) write_logger(json, spec.logger);
+  if (!spec.ports.empty()) write_texts(json, "ports", spec.ports);
+  if (!is_untouched(spec.sandbox)) write_sandbox(json, spec.sandbox);
+  if (spec.health_check) write_health_check(json, *spec.health_check);
+  if (spec.lifecycle) write_lifecycle(json, *spec.lifecycle);
+  if (spec.announce) write_announce(json, *spec.announce);
+}
+
 }  // namespace
 
 std::string task_json(const TaskSpec& spec) {
@@ -61,6 +171,7 @@ std::string task_json(const TaskSpec& spec) {
   }
   json.field("max_failures", spec.max_failures).field("max_concurrency", spec.max_concurrency);
   write_span(json, "finalization_wait", spec.finalization_wait);
+  write_ours(json, spec);
   json.end_object();
   return json.take();
 }

@@ -53,7 +53,7 @@ std::string not_a_reference(std::string_view inner) {
 }
 
 /// Replaces each innermost reference once. True if something was replaced.
-bool expand_once(Expansion& out, const Resolve& resolve) {
+bool expand_once(Expansion& out, const std::vector<Braced>& references, const Resolve& resolve) {
   const std::string text = std::move(out.text);
   out.text.clear();
   std::size_t copied = 0;
@@ -62,7 +62,7 @@ bool expand_once(Expansion& out, const Resolve& resolve) {
     out.ok = false;
     if (!words.empty()) out.problems.push_back(std::move(words));
   };
-  for (const Braced& braced : find_braced(text)) {
+  for (const Braced& braced : references) {
     const std::string_view inner = braced.inner(text);
     if (inner.front() == '&') continue;
     if (split_reference(inner).empty()) {
@@ -98,13 +98,15 @@ Expansion expand(std::string text, const Resolve& resolve, std::size_t& budget) 
   out.text = std::move(text);
   if (out.text.find("{{") == std::string::npos) return out;
   for (int round = 0; round < kMaxRounds; ++round) {
-    if (out.text.size() >= budget) {
+    const std::vector<Braced> references = find_braced(out.text);
+    const std::size_t cost = out.text.size() + 64 * references.size();
+    if (cost > budget) {
       out.ok = false;
       out.problems.push_back("filling in the references of this file takes too much work");
       return out;
     }
-    budget -= out.text.size() + 1;
-    const bool changed = expand_once(out, resolve);
+    budget -= cost;
+    const bool changed = expand_once(out, references, resolve);
     if (!changed || !out.ok) return out;
   }
   out.ok = false;

@@ -28,10 +28,11 @@ struct Expansion {
 };
 
 constexpr int kMaxRounds = 100;
-constexpr std::size_t kMaxExpandedSize = 1u << 20;  ///< bytes
+constexpr std::size_t kMaxExpandedSize = 1u << 20;   ///< bytes
+constexpr std::size_t kExpansionBudget = 16u << 20;  ///< for all texts of one task
 
 /// Replaces the innermost references until none is left but those of later, so {{a{{b}}}} works; at most kMaxRounds
-/// rounds. `budget` is the work, in bytes read, that this and further calls may still do.
+/// rounds. `budget` is the work that this and further calls may still do: a byte read costs 1, a reference 64 more.
 Expansion expand(std::string text, const Resolve& resolve, std::size_t& budget);
 
 /// {{&x}} -> {{x}}; for texts in which nothing is to be filled in any more.

@@ -1,0 +1,92 @@
+#include <sys/resource.h>
+
+#include "tests/spec/reading.h"
+
+namespace dewar {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Pair;
+using testing::UnorderedElementsAre;
+
+SandboxSpec sandbox_of(const std::string& yaml) { return task_of(with_process("sandbox: " + yaml)).sandbox; }
+std::vector<std::string> wrong_with(const std::string& yaml) { return complaints_of(with_process("sandbox: " + yaml)); }
+
+TEST(Sandbox, ReadsEveryField) {
+  const SandboxSpec sandbox = sandbox_of(R"(
+  network: none
+  binds: [/opt/tools/, "/srv/data:/data"]
+  tmpfs: {/tmp: 64MB, /scratch: {size: 1MB, inodes: 100}, /empty: }
+  environment: {LANG: C.UTF-8, EMPTY: , N: 1}
+  rlimits: {nofile: 1024, core: [0, 8MB], cpu: unlimited}
+  pids: 100
+  cpu_quota: 1.5
+  swap: 32MB
+  inodes: 500
+  capabilities: [net_bind_service, CAP_CHOWN]
+  seccomp: unconfined)");
+  EXPECT_EQ(sandbox.network, Network::kNone);
+  ASSERT_EQ(sandbox.binds.size(), 2u);
+  EXPECT_EQ(sandbox.binds[0].source + " " + sandbox.binds[0].target, "/opt/tools /opt/tools");
+  EXPECT_EQ(sandbox.binds[1].source + " " + sandbox.binds[1].target, "/srv/data /data");
+  ASSERT_EQ(sandbox.tmpfs.size(), 3u);
+  EXPECT_EQ(sandbox.tmpfs[0].target, "/tmp");
+  EXPECT_EQ(sandbox.tmpfs[0].size, 64u << 20);
+  EXPECT_EQ(sandbox.tmpfs[0].inodes, 500u) << "'inodes' is about /tmp";
+  EXPECT_EQ(sandbox.tmpfs[1].inodes, 100u);
+  EXPECT_EQ(sandbox.tmpfs[2].size, 0u);
+  EXPECT_THAT(sandbox.environment, UnorderedElementsAre(Pair("LANG", "C.UTF-8"), Pair("EMPTY", ""), Pair("N", "1")));
+  ASSERT_EQ(sandbox.rlimits.size(), 3u);
+  EXPECT_EQ(sandbox.rlimits[0].resource, RLIMIT_NOFILE);
+  EXPECT_EQ(sandbox.rlimits[0].soft, 1024u);
+  EXPECT_EQ(sandbox.rlimits[0].hard, 1024u);
+  EXPECT_EQ(sandbox.rlimits[1].soft, 0u);
+  EXPECT_EQ(sandbox.rlimits[1].hard, 8u << 20);
+  EXPECT_EQ(sandbox.rlimits[2].hard, ~std::uint64_t{0});
+  EXPECT_EQ(sandbox.limits.pids, 100u);
+  EXPECT_EQ(sandbox.limits.cpu_quota, 1.5);
+  EXPECT_EQ(sandbox.limits.swap, 32u << 20);
+  EXPECT_THAT(sandbox.keep_capabilities, ElementsAre("net_bind_service", "CAP_CHOWN"));
+  EXPECT_EQ(sandbox.seccomp, "unconfined");
+}
+
+TEST(Sandbox, GivesTmpItsInodesWithoutASize) {
+  const SandboxSpec sandbox = sandbox_of("{inodes: 10}");
+  ASSERT_EQ(sandbox.tmpfs.size(), 1u);
+  EXPECT_EQ(sandbox.tmpfs[0].target, "/tmp");
+  EXPECT_EQ(sandbox.tmpfs[0].inodes, 10u);
+}
+
+TEST(Sandbox, RefusesPathsThatAreNotPlain) {
+  for (const char* bad :
+       {"opt", "/a/../b", "/a/./b", "/a//b", "//a", "/a/..", "''", "'/a:b'", "'/a:/b/../c'", "':/a'"}) {
+    EXPECT_EQ(wrong_with("{binds: [" + std::string(bad) + "]}").size(), 1u) << bad;
+  }
+  for (const char* made : {"/", "/proc", "/sys/fs", "/dev/", "'/opt:/dev/shm'"}) {
+    EXPECT_THAT(wrong_with("{binds: [" + std::string(made) + "]}"), ElementsAre(HasSubstr("made by the sandbox")))
+        << made;
+  }
+  EXPECT_THAT(wrong_with("{tmpfs: {/proc: 1MB}}"), ElementsAre(HasSubstr("made by the sandbox")));
+  EXPECT_THAT(wrong_with("{binds: [/opt, '/srv:/opt']}"), ElementsAre(HasSubstr("'/opt' is bound twice")));
+  EXPECT_EQ(sandbox_of("{binds: [/devel, '/proc:/host-proc']}").binds.size(), 2u) << "only the target is reserved";
+}
+
+TEST(Sandbox, RefusesWhatTheKernelWouldRefuseLater) {
+  EXPECT_THAT(wrong_with("{rlimits: {nofiles: 1}}"), ElementsAre(HasSubstr("did you mean 'nofile'?")));
+  EXPECT_THAT(wrong_with("{rlimits: {nofile: [2, 1]}}"),
+              ElementsAre(HasSubstr("the soft limit is above the hard one")));
+  EXPECT_THAT(wrong_with("{rlimits: {nofile: [unlimited, 1]}}"), ElementsAre(HasSubstr("above the hard one")));
+  EXPECT_THAT(wrong_with("{rlimits: {nofile: [1, 2, 3]}}"),
+              ElementsAre(HasSubstr("must be one limit, or [soft, hard]")));
+  EXPECT_THAT(wrong_with("{capabilities: [net_bind]}"), ElementsAre(HasSubstr("'net_bind' is no capability")));
+  EXPECT_THAT(wrong_with("{environment: {1A: x, 'A=B': y}}").size(), 2u);
+  EXPECT_THAT(wrong_with("{pids: 0}").size(), 1u);
+  EXPECT_THAT(wrong_with("{cpu_quota: 0.001}").size(), 1u);
+  EXPECT_THAT(wrong_with("{network: bridge}"), ElementsAre(HasSubstr("one of host, none")));
+  EXPECT_THAT(wrong_with("{seccomp: strict}"), ElementsAre(HasSubstr("one of default, unconfined")));
+  EXPECT_THAT(wrong_with("{tmpfs: {/x: {sise: 1MB}}}"), ElementsAre(HasSubstr("did you mean 'size'?")));
+}
+
+}  // namespace
+}  // namespace dewar
