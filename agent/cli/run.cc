@@ -115,34 +115,41 @@ ExitCode run_task(const RunOptions& options) {
   return follow_to_the_end(*prepared, options, *work_dir);
 }
 
+/// A word of the list becomes its value.
+template <class T>
+CLI::Validator one_of(const std::map<std::string, T>& words) {
+  return CLI::CheckedTransformer(words).description("");
+}
+
 }  // namespace
 
 void add_run(CLI::App& app, ExitCode& exit_code) {
   auto options = std::make_shared<RunOptions>();
-  CLI::App* run = app.add_subcommand("run", "Run a task file to its end in a sandbox, and tell how it ended");
-  run->add_option("FILE", options->file, "The task file, YAML or JSON (docs/task-file.md); - for standard input")
-      ->required();
-  run->add_option("--work-dir", options->work_dir,
-                  "Where sandbox, logs and records lie; default: a new folder below /var/tmp. With the same --task-id "
-                  "again: attach to the task, recover it, or tell how it ended");
-  run->add_option("--task-id", options->task_id,
-                  "Letters, digits, '_', '-', '.'; default: <name>-YYYYMMDD-HHMMSS.micros");
-  run->add_option("--user", options->user, "Run the processes as this user; default: the task's, else nobody");
-  run->add_option("--port", options->ports, "NAME:PORT, repeatable; ports not given are allotted")
+  CLI::App* run = app.add_subcommand("run", "Runs a task in a sandbox, shows it, and tells how it ended");
+  run->add_option("FILE", options->file, "YAML or JSON; - reads standard input")->required();
+  run->add_option("--work-dir", options->work_dir, "where sandbox, logs and records lie; default: new, below /var/tmp")
+      ->type_name("DIR");
+  run->add_option("--task-id", options->task_id, "default: <name>-YYYYMMDD-HHMMSS.micros")->type_name("ID");
+  run->add_option("--user", options->user, "whom the processes run as; default: the task's, else nobody")
+      ->type_name("NAME");
+  run->add_option("--port", options->ports, "repeatable; ports not given are allotted")
+      ->type_name("NAME:PORT")
       ->allow_extra_args(false);
-  run->add_flag("--keep", options->keep, "Never collect the work folder (a default one goes a day after SUCCESS)");
+  run->add_flag("--keep", options->keep, "never collect the work folder (a default one goes a day after SUCCESS)");
   run->add_option("-o,--output", options->form,
-                  "table (default), json: one object at the end, jsonl: one per event too")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, OutputForm>{
-          {"table", OutputForm::kTable}, {"json", OutputForm::kJson}, {"jsonl", OutputForm::kJsonLines}}));
-  run->add_flag("--preserve-env", options->preserve_environment, "Give the processes this command's environment");
+                  "table (default), json (one object at the end), jsonl (and one per event)")
+      ->transform(one_of<OutputForm>(
+          {{"table", OutputForm::kTable}, {"json", OutputForm::kJson}, {"jsonl", OutputForm::kJsonLines}}));
+  run->add_flag("--preserve-env", options->preserve_environment, "give the processes this command's environment");
   run->add_option("--color", options->color, "auto (default), always, never")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, ColorWish>{
-          {"auto", ColorWish::kAuto}, {"always", ColorWish::kAlways}, {"never", ColorWish::kNever}}));
+      ->transform(one_of<ColorWish>(
+          {{"auto", ColorWish::kAuto}, {"always", ColorWish::kAlways}, {"never", ColorWish::kNever}}));
   run->footer(
-      "Ctrl-C kills the task with its finalizers; a second one ends it at once. If this command is killed, the task "
-      "goes\n"
-      "on.\n"
+      "The same command again with the same --work-dir and --task-id attaches to the task, recovers it, or tells how "
+      "it\n"
+      "ended. Ctrl-C kills the task, finalizers included; a second one ends it at once. If this command is killed, "
+      "the\n"
+      "task goes on.\n"
       "Exit status: 0 SUCCESS; 1 FAILED, KILLED or LOST; 2 wrong usage or invalid file, nothing was started; 4 not "
       "root.");
   run->callback([options, &exit_code] { exit_code = run_task(*options); });
