@@ -89,7 +89,7 @@ Replay replay_into(TaskHistory& history, std::string_view content) {
   const auto [applied, why] = apply_all(history, stream.records);
   if (applied < stream.records.size()) {
     stream.good_bytes = stream.offsets[applied];
-    stream.damage = "the record at byte " + std::to_string(stream.good_bytes) + ": " + why;
+    stream.damage = why;
     stream.records.resize(applied);
     stream.offsets.resize(applied);
   }
@@ -145,9 +145,10 @@ Result<void> Checkpoint::cut_damage(const std::string& file, std::string_view co
       // Behind a coordinator file's name it would be part of a process's name.
       aside = folder_ + "/" + (file == kRunner ? file + "." + mark : mark + "." + file);
     }
-    DEWAR_TRY(replace_file(aside + ".reason", why + "\n"));
+    const std::string reason = "the record at byte " + std::to_string(good) + " is damaged: " + why;
+    DEWAR_TRY(replace_file(aside + ".reason", reason + "\n"));
     DEWAR_TRY(replace_file(aside, content));
-    repairs_.push_back(file + ": " + why + "; what was before it counts, and the whole file is kept as " + aside);
+    repairs_.push_back(file + ": " + reason + "; what was before it counts, and the whole file is kept as " + aside);
   }
   if (::truncate(path.c_str(), static_cast<off_t>(good)) != 0) return fail_errno("truncate " + path);
   return {};

@@ -66,7 +66,7 @@ struct Replay {
   std::vector<Record> records;
   std::vector<std::size_t> offsets;  ///< where each begins
   std::size_t good_bytes = 0;
-  std::string damage;  ///< in words, with the offset; empty: the end is whole or merely torn
+  std::string damage;  ///< what is wrong with the record there, in words; empty: the end is whole or merely torn
 };
 Replay replay(std::string_view stream);
 

@@ -280,6 +280,12 @@ Result<Record> decode_record(std::string_view bytes) {
   }
 }
 
+bool has_checksum(std::string_view bytes) {
+  constexpr std::string_view kField("\x08\x00\x64", 3);
+  constexpr std::size_t kTail = 9;  // the field's header and value, and the stops of both structs
+  return bytes.size() >= kTail && bytes.substr(bytes.size() - kTail, kField.size()) == kField;
+}
+
 std::string framed(std::string_view payload) {
   std::string out;
   for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(payload.size() >> shift & 0xff);

@@ -73,6 +73,9 @@ std::string encode_plain_record(const Record& record);
 /// CRC (Thermos's own) is accepted.
 Result<Record> decode_record(std::string_view bytes);
 
+/// Whether a record's bytes end in our checksum: Thermos's own have none.
+bool has_checksum(std::string_view bytes);
+
 /// Adds the 4-byte length in front.
 std::string framed(std::string_view payload);
 

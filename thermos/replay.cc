@@ -37,17 +37,16 @@ Replay replay(std::string_view stream) {
   Replay out;
   while (out.good_bytes < stream.size()) {
     const std::string_view rest = stream.substr(out.good_bytes);
-    const std::string place = "the record at byte " + std::to_string(out.good_bytes);
     const bool has_length = rest.size() >= kLengthSize;
     if (!has_length || length_at(rest) > rest.size() - kLengthSize) {
       if (has_length && (length_at(rest) > kMaxRecord || holds_record(rest))) {
-        out.damage = place + " has the length " + std::to_string(length_at(rest)) + ", which is wrong";
+        out.damage = "its length is given as " + std::to_string(length_at(rest)) + ", which is wrong";
       }
       break;
     }
     auto record = decode_record(payload_of(rest));
     if (!record) {
-      out.damage = place + ": " + record.error().context;
+      out.damage = record.error().context;
       break;
     }
     out.records.push_back(std::move(record).take());

@@ -9,6 +9,7 @@ int main(int argc, char** argv) {
   dewar::ExitCode exit_code = dewar::ExitCode::kDone;
   dewar::add_validate(app, exit_code);
   dewar::add_plan(app, exit_code);
+  dewar::add_checkpoint(app, exit_code);
   dewar::add_run(app, exit_code);
   try {
     app.parse(argc, argv);

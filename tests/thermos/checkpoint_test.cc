@@ -337,7 +337,7 @@ TEST(Replay, TellsAWrongLengthFromATornTail) {
   EXPECT_EQ(replay(record + record.substr(0, 3)).damage, "");
   std::string longer = record + record;
   longer[1] = 1;  // the first length: 64 KiB more than there is
-  EXPECT_THAT(replay(longer).damage, HasSubstr("the record at byte 0 has the length"));
+  EXPECT_THAT(replay(longer).damage, HasSubstr("its length is given as"));
   longer.resize(record.size());
   EXPECT_THAT(replay(longer).damage, HasSubstr("which is wrong"));
   EXPECT_THAT(replay(std::string(8, '\xff')).damage, HasSubstr("4294967295, which is wrong"));
