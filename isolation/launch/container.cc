@@ -50,11 +50,10 @@ void give_back_heap(void* heap) {
   reset_signals();
   ::signal(SIGCHLD, SIG_IGN);
   ::prctl(PR_SET_NAME, "dewar-init", 0, 0, 0);
-  const auto fd = static_cast<unsigned>(pipe);
-  ::close_range(0, fd - 1, 0);
-  ::close_range(fd + 1, ~0u, 0);
-  Reporter(pipe).succeed();
-  ::close(pipe);
+  ::dup2(pipe, 0);
+  ::close_range(1, ~0u, 0);
+  Reporter(0).succeed();
+  ::close(0);
   give_back_heap(heap);
   for (;;) ::pause();
 }

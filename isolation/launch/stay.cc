@@ -21,18 +21,16 @@ namespace dewar {
 namespace {
 
 constexpr int kSweepMs = 10'000;
-constexpr off_t kStatusSpace = 8192;  // more than all stages take
 
 void complain(const std::string& words) { (void)write_all(2, "dewar-launch: " + words + "\n", "stderr"); }
 
-/// The attempt's append-only story, on disk space that is ours from the start: a full disk must not hide an end.
+/// The attempt's append-only story. All stages together fit the block that the first one gets, so a disk that is full
+/// later does not hide the end.
 class StatusFile {
  public:
   bool create(const std::string& path) {
     file_.reset(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0644));
-    if (!file_) return false;
-    ::fallocate(file_.get(), FALLOC_FL_KEEP_SIZE, 0, kStatusSpace);  // a wish: some file systems cannot
-    return true;
+    return static_cast<bool>(file_);
   }
   bool append(const AttemptStatus& status) const {
     const auto written = write_all(file_.get(), encode_status(status), "status file");

@@ -1,5 +1,7 @@
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -55,12 +57,13 @@ TEST_F(ContainerTest, ItsPid1CannotBeKilledFromInside) {
 
 TEST_F(ContainerTest, ReapsAThousandOrphansWithoutWakingUp) {
   make_container();
-  const std::string switches = init_status("voluntary_ctxt_switches");
+  const auto wakeups = [this] { return std::stol(init_status("voluntary_ctxt_switches")); };
+  const long before = wakeups();
   // Orphans are PID 1's; the loop ends when only PID 1 and the shell are left, dead or alive.
   EXPECT_EQ(says("for i in {1..1000}; do (/bin/true & ); done\n"
-                 "while p=(/proc/[0-9]*) && [ ${#p[@]} -gt 2 ]; do :; done; echo ${#p[@]}"),
+                 "while p=(/proc/[0-9]*) && [ ${#p[@]} -gt 2 ] && [ $SECONDS -lt 60 ]; do :; done; echo ${#p[@]}"),
             "2\n");
-  EXPECT_EQ(init_status("voluntary_ctxt_switches"), switches);
+  EXPECT_LT(wakeups() - before, 10);  // not none: it may only now be going to sleep
 }
 
 TEST_F(ContainerTest, ShowsOnlyWhatTheRecipeNames) {
@@ -92,6 +95,10 @@ TEST_F(ContainerTest, IgnoresSetUserIdAndDeviceNodesOnItsMounts) {
 }
 
 TEST_F(ContainerTest, LeavesNoMountOfItsOnTheHost) {
+  // The hardest host tells everything it mounts to all its peers; here in a namespace that is only this test's.
+  ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
+  ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+  ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_SHARED, nullptr), 0);
   const std::string before = slurp("/proc/self/mountinfo");
   make_container();
   EXPECT_EQ(slurp("/proc/self/mountinfo").find(scratch()), std::string::npos);
