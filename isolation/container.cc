@@ -81,6 +81,13 @@ Result<LaunchReport> launch(const std::string& program, const ContainerRecipe& r
   return report;
 }
 
+/// When the task runs out of memory all of it may be killed, but not PID 1: with it the sandbox would go, in which its
+/// finalizers still run. Without CAP_SYS_RESOURCE this is not allowed, and PID 1 is merely the least likely victim.
+void protect_from_oom(pid_t pid) {
+  const std::string file = "/proc/" + std::to_string(pid) + "/oom_score_adj";
+  if (const auto fd = open_file(file, O_WRONLY)) (void)write_all(fd->get(), "-1000", file);
+}
+
 struct Init {
   ProcessId id;
   UniqueFd pidfd;
@@ -93,6 +100,7 @@ Result<Init> start_init(const ContainerSpec& spec, Cgroup& cgroup) {
   const LaunchReport report = DEWAR_TRY(launch(spec.launcher, make_recipe(spec, leaf)).context("step launch"));
   if (!report.step.empty()) return fail(explain_step(report.step, report.error, report.detail));
   UniqueFd pidfd = DEWAR_TRY(open_process(report.init).context("step init: PID 1 has ended already"));
+  protect_from_oom(report.init.pid);
   return Init{report.init, std::move(pidfd)};
 }
 

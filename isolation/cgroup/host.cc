@@ -82,20 +82,27 @@ Result<void> make_v1_group(const std::string& controller, const std::string& mou
   return {};
 }
 
-/// libcgroup makes no cgroup2 group without controllers (it reports success and does nothing) and switches the
-/// controllers on only one level deep, so this is done by hand. Each is switched on by itself: one that a realtime
-/// process or a threaded parent blocks does not cost us the others, and is then missing from the result.
-Result<std::vector<std::string>> make_v2_group(const Mounts& mounts, const std::string& name) {
+/// Each by itself, so that an error names the controller.
+Result<void> switch_on(const std::vector<std::string>& controllers, const std::string& folder) {
+  for (const std::string& controller : controllers) {
+    auto on = write_group_file(folder, "cgroup.subtree_control", "+" + controller);
+    if (on) continue;
+    const bool lived_in = on.error().code == std::errc::device_or_resource_busy;
+    return std::move(on).context(
+        "switch on cgroup controller '" + controller + "' below " + folder +
+        (lived_in ? " (processes live in it: cgroup2 wants them in groups of their own)" : ""));
+  }
+  return {};
+}
+
+/// By hand: libcgroup makes no cgroup2 group without controllers (it reports success and does nothing), and switches
+/// them on only one level deep.
+Result<void> make_v2_group(const Mounts& mounts, const std::string& name) {
   const std::string folder = mounts.unified + "/" + name;
-  for (const std::string& controller : mounts.v2)
-    DEWAR_TRY(write_group_file(mounts.unified, "cgroup.subtree_control", "+" + controller)
-                  .context("switch on cgroup controller '" + controller + "' for " + folder));
+  DEWAR_TRY(switch_on(mounts.v2, mounts.unified));
   if (::mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST)
     return fail_errno("make cgroup " + folder + " (run as root, with cgroups mounted writable)");
-  for (const std::string& controller : mounts.v2)
-    DEWAR_TRY(write_group_file(folder, "cgroup.subtree_control", "+" + controller)
-                  .context("switch on cgroup controller '" + controller + "' below " + folder));
-  return mounts.v2;
+  return switch_on(mounts.v2, folder);
 }
 
 }  // namespace
@@ -110,7 +117,8 @@ Result<CgroupLayout> prepare_host_cgroups(const std::string& name) {
     layout.v1[controller] = mount + "/" + name;
   }
   if (!mounts.unified.empty()) {
-    layout.v2 = DEWAR_TRY(make_v2_group(mounts, name));
+    DEWAR_TRY(make_v2_group(mounts, name));
+    layout.v2 = mounts.v2;
     layout.unified = mounts.unified + "/" + name;
   }
   for (const std::string_view needed : {"cpu", "memory", "pids"}) {

@@ -6,7 +6,7 @@
 
 namespace dewar {
 
-/// Where this host's cgroup controllers are, and our own group in each hierarchy. Found by find_cgroups()
+/// Where this host's cgroup controllers are, and our own group in each hierarchy. Found by prepare_host_cgroups()
 /// (isolation/cgroup/host.h, through libcgroup); plain text afterwards, so that the runner needs no library.
 struct CgroupLayout {
   std::string unified;                    ///< our group in cgroup2: "/sys/fs/cgroup/dewar"; empty: no cgroup2

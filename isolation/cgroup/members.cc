@@ -30,8 +30,7 @@ bool is_gone(const Error& error) {
   return error.code == std::errc::no_such_file_or_directory || error.code.value() == ENODEV;
 }
 
-/// The lines of `file` in the folder and below. v2 refuses to list groups that the threaded mode or a removal has made
-/// invalid (EOPNOTSUPP, ENODEV); both are no members of ours.
+/// The pids in `file` of the folder and of all below. A group that is removed meanwhile has none (ENOENT, ENODEV).
 Result<std::vector<pid_t>> pids_in(const std::string& folder, const std::string& file) {
   std::vector<pid_t> all;
   DEWAR_TRY(each_group(folder, [&](const std::string& group) -> Result<void> {

@@ -40,6 +40,15 @@ TEST_F(ContainerTest, TheDeathOfPidOneIsSeenAndEndsEverything) {
   EXPECT_EQ(Container::adopt(spec()).error().code, std::errc::no_such_process);
 }
 
+TEST_F(ContainerTest, PidOneOutlivesATaskThatRanOutOfMemory) {
+  ASSERT_TRUE(replace_file(folder("sandbox/testcase"), *read_file(DEWAR_BIN "/testcase"), 0755));
+  spec().sandbox.limits.memory = 64u << 20;
+  const Container container = make();
+  EXPECT_EQ(run(container, "exec ./testcase touch 268435456").code, -SIGKILL);
+  EXPECT_FALSE(has_ended(container.init()));
+  EXPECT_EQ(run(container, "echo finalizing").output, "finalizing\n");
+}
+
 TEST_F(ContainerTest, IsFoundAgainAfterTheDeathOfItsMaker) {
   const pid_t maker = fork_child([&] { return Container::create(spec()) ? 0 : 1; });
   ASSERT_EQ(wait_for(maker), 0);
