@@ -138,10 +138,12 @@ void add_run(CLI::App& app, ExitCode& exit_code) {
   run->add_flag("--keep", options->keep, "never collect the work folder (a default one goes a day after SUCCESS)");
   run->add_option("-o,--output", options->form,
                   "table (default), json (one object at the end), jsonl (and one per event)")
+      ->type_name("FORM")
       ->transform(one_of<OutputForm>(
           {{"table", OutputForm::kTable}, {"json", OutputForm::kJson}, {"jsonl", OutputForm::kJsonLines}}));
   run->add_flag("--preserve-env", options->preserve_environment, "give the processes this command's environment");
   run->add_option("--color", options->color, "auto (default), always, never")
+      ->type_name("WHEN")
       ->transform(one_of<ColorWish>(
           {{"auto", ColorWish::kAuto}, {"always", ColorWish::kAlways}, {"never", ColorWish::kNever}}));
   run->footer(
