@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "thermos/history.h"
-#include "thermos/runner_spec.h"
+#include "thermos/task_plan.h"
 
 namespace dewar {
 

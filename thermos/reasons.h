@@ -4,7 +4,7 @@
 #include <string>
 
 #include "thermos/plan.h"
-#include "thermos/task_machine.h"
+#include "thermos/run_end.h"
 
 namespace dewar {
 

@@ -11,18 +11,9 @@
 
 #include "base/result.h"
 #include "isolation/cgroup/layout.h"
-#include "thermos/spec/task_spec.h"
+#include "thermos/task_plan.h"
 
 namespace dewar {
-
-/// What plan, task machine and records need of a task.
-struct TaskPlan {
-  std::vector<ProcessSpec> processes;  ///< every template filled in
-  std::vector<Order> constraints;
-  std::uint32_t max_failures = 1, max_concurrency = 0;
-  Duration finalization_wait{};
-  LogPolicy logger;
-};
 
 struct RunnerSpec {
   std::string task_id;
@@ -46,10 +37,6 @@ struct RunnerSpec {
   std::vector<std::string> preserved_environment;  ///< NAME=VALUE; only with --preserve-env
 };
 
-template <class Coder>
-void code(Coder& c, TaskPlan& v) {
-  c(v.processes, v.constraints, v.max_failures, v.max_concurrency, v.finalization_wait, v.logger);
-}
 template <class Coder>
 void code(Coder& c, RunnerSpec& v) {
   c(v.task_id, v.task_name, v.plan, v.task_json, v.source, v.hostname, v.ports, v.required_ports, v.run_folder,

@@ -9,7 +9,8 @@
 #include "base/clock.h"
 #include "base/process.h"
 #include "thermos/history.h"
-#include "thermos/runner_spec.h"
+#include "thermos/run_end.h"
+#include "thermos/task_plan.h"
 
 namespace dewar {
 
@@ -28,15 +29,6 @@ class TaskEffects {
   virtual void wake_at(Time when) = 0;
   /// The terminal state is recorded and nothing of the task lives any more.
   virtual void finished(TaskState state) = 0;
-};
-
-/// How a run ended, as told by its launcher.
-struct RunEnd {
-  enum class Kind { kExited, kLost } kind = Kind::kExited;
-  int return_code = 0;   ///< kExited: exit status, or minus the signal number
-  double stop_time = 0;  ///< Unix seconds
-  std::string reason;    ///< in words, if more is known than the code: "out of memory", "step pivot_root: …"
-  Usage usage;
 };
 
 class TaskMachine {
