@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "thermos/spec/reader.h"
+#include "thermos/spec/complaint.h"
 
 namespace dewar {
 

@@ -6,15 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "thermos/spec/complaint.h"
 #include "thermos/spec/task_spec.h"
 
 namespace dewar {
-
-struct Complaint {
-  int line = 0, column = 0;  ///< 1-based, as editors count; 0: the file as a whole
-  std::string message;       ///< "'max_failures' must be a whole number, found 'lots'"
-  bool warning = false;      ///< told, but nothing is refused for it
-};
 
 struct TaskReading {
   std::optional<TaskSpec> spec;       ///< only when there is no complaint but warnings
