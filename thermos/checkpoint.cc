@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::size_t kMaxStream = 1u << 30;
 constexpr int kKillTimeoutMs = 10'000;
+constexpr int kLockTries = 1000;  // a millisecond each
 constexpr const char* kRunner = "runner";
 constexpr std::string_view kCoordinator = "coordinator.";
 
@@ -123,11 +124,17 @@ Result<void> Checkpoint::lock(bool force) {
   if (errno != EWOULDBLOCK) return fail_errno("lock " + runner_path());
   const pid_t holder = runner_of(replay(DEWAR_TRY(read_file(runner_path(), kMaxStream))).records);
   const std::string who = "task '" + task_id_ + "' has a runner already (pid " + std::to_string(holder) + ")";
-  if (!force) return fail(std::errc::operation_would_block, who);
-  DEWAR_TRY(kill_holder(holder, runner_).context(who + "; kill it"));
-  repairs_.push_back("killed the runner before (pid " + std::to_string(holder) + ")");
-  if (!take()) return fail_errno(who + ", even after it was killed");
-  return {};
+  if (has_open(holder, runner_)) {
+    if (!force) return fail(std::errc::operation_would_block, who);
+    DEWAR_TRY(kill_holder(holder, runner_).context(who + "; kill it"));
+    repairs_.push_back("killed the runner before (pid " + std::to_string(holder) + ")");
+  }
+  // A launcher that the killed runner was just starting shares its lock until execve(2), and no event tells of that.
+  for (int tries = 0; tries < kLockTries; ++tries) {
+    if (take()) return {};
+    ::poll(nullptr, 0, 1);
+  }
+  return fail(std::errc::operation_would_block, who);
 }
 
 /// Takes everything from byte `good` on out of a stream: set aside if there is a reason to, cut off if it is torn.

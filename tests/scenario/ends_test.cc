@@ -17,7 +17,11 @@ const RunHistory& last_run(const TaskHistory& history, const std::string& proces
   return history.processes.at(process).back();
 }
 
-bool lives(pid_t pid) { return exists("/proc/" + std::to_string(pid)); }
+/// Has ended, or is just about to: nothing of it is in any cgroup, so only the kernel's last steps are left.
+bool ends(const UniqueFd& pidfd) {
+  pollfd end{pidfd.get(), POLLIN, 0};
+  return ::poll(&end, 1, 1000) == 1;
+}
 
 /// The number that a process has written into a file of its sandbox, in the container's numbering, is of no use here:
 /// this finds the host's pid of a `sleep <marker>` anywhere on the host.
@@ -59,11 +63,13 @@ TEST(Scenario, S23_AKilledLauncherMakesItsRunLostAndItsProcessDead) {
       "min_duration: 0}]\n");
   task.start();
   const TaskHistory running = task.wait_running("p");
-  const pid_t launcher = *last_run(running, "p").coordinator_pid, child = pid_of(running, "p");
-  kill_hard(launcher);
+  const auto child = open_process(*identify(pid_of(running, "p")));
+  ASSERT_TRUE(child);
+  while (!exists(task.sandbox() + "/once")) ::poll(nullptr, 0, 5);
+  kill_hard(*last_run(running, "p").coordinator_pid);
   task.wait([](const TaskHistory& history) { return history.processes.at("p")[0].state == ProcessState::kLost; },
             "LOST");
-  EXPECT_FALSE(lives(child));
+  EXPECT_TRUE(ends(*child));
   const TaskHistory end = task.wait_end();
   EXPECT_EQ(runs_of(end, "p"), "LOST SUCCESS");
   EXPECT_EQ(end.state(), TaskState::kSuccess);

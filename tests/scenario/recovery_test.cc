@@ -99,10 +99,10 @@ order: [a, b]
       (void)send_signal(*pidfd, SIGKILL);
       code = task.wait_exit();
     }
-    EXPECT_TRUE(code == 0 || code == 105) << code;
+    EXPECT_TRUE(code == 0 || code == 105) << code << "\n" << *read_file(task.spec().run_folder + "/runner.log");
     const auto end = read_history(task.checkpoint_root(), "task");
     ASSERT_TRUE(end);
-    EXPECT_EQ(end->state(), TaskState::kFailed) << "two failed... processes: b; c never fails";
+    EXPECT_EQ(end->state(), TaskState::kSuccess) << "one failed process of the two that it would take";
     EXPECT_EQ(last_run(*end, "a").state, ProcessState::kSuccess);
     EXPECT_EQ(last_run(*end, "b").state, ProcessState::kFailed);
     EXPECT_EQ(last_run(*end, "c").state, ProcessState::kSuccess);

@@ -80,34 +80,47 @@ void TaskRun::start(std::vector<std::string> arguments) {
 }
 
 /// Connects as soon as the runner listens. Its socket appears in the run folder; until then there is nothing to wait on
-/// but the runner's own end, so ask again every few milliseconds.
-RunnerClient& TaskRun::client() {
-  if (client_) return *client_;
+/// but the runner's own end, so ask again every few milliseconds. False: the runner ended before.
+bool TaskRun::connect() {
+  if (client_) return true;
   const auto pidfd = open_child(runner_);
   for (int left = kPatienceMs / 5; left > 0; --left) {
     if (auto connected = RunnerClient::connect(spec_.run_folder)) {
       client_ = std::move(connected).take();
-      EXPECT_TRUE(client_->subscribe());
-      return *client_;
+      return static_cast<bool>(client_->subscribe());
     }
     pollfd end{pidfd ? pidfd->get() : -1, POLLIN, 0};
-    if (::poll(&end, 1, 5) > 0) break;
+    if (::poll(&end, 1, 5) > 0) return false;
   }
-  ADD_FAILURE() << "the runner never listened; its log: " << *read_file(spec_.run_folder + "/runner.log");
-  static RunnerClient none;
-  return none;
+  return false;
+}
+
+RunnerClient& TaskRun::client() {
+  EXPECT_TRUE(connect()) << "the runner never listened; its log: " << *read_file(spec_.run_folder + "/runner.log");
+  if (!client_) client_.emplace();
+  return *client_;
+}
+
+/// What a runner that has ended has left: it may have been quicker than our connection.
+void TaskRun::read_files() {
+  if (const auto replayed = read_history(checkpoint_root(), spec_.task_id)) history_ = *replayed;
 }
 
 bool TaskRun::receive(int timeout_ms) {
-  pollfd readable{client().fd().get(), POLLIN, 0};
+  if (!connect()) {
+    read_files();
+    return false;
+  }
+  pollfd readable{client_->fd().get(), POLLIN, 0};
   if (::poll(&readable, 1, timeout_ms) <= 0) return false;
   std::vector<Record> records;
-  const auto more = client().receive(records);
+  const auto more = client_->receive(records);
   EXPECT_TRUE(more) << more.error().message();
   for (const Record& record : records) {
     const auto applied = history_.apply(record);
     EXPECT_TRUE(applied) << applied.error().message();
   }
+  if (more && !*more && !history_.terminal()) read_files();
   return more && *more;
 }
 
@@ -137,6 +150,10 @@ TaskHistory TaskRun::wait_running(const std::string& process, int run) {
 
 TaskHistory TaskRun::wait_end() {
   wait([](const TaskHistory& history) { return history.terminal(); }, "the task's end");
+  if (!history_.terminal()) {
+    const auto pidfd = open_child(runner_);
+    if (pidfd) (void)send_signal(*pidfd, SIGUSR2);
+  }
   while (receive(kPatienceMs)) {
   }
   EXPECT_EQ(wait_exit(), 0);

@@ -45,6 +45,7 @@ class TaskRun {
   /// Waits for the runner's exit only; its exit code, or minus a signal.
   int wait_exit();
 
+  /// The connection to the runner; the test fails if it ended before there was one.
   RunnerClient& client();
   pid_t runner_pid() const { return runner_; }
   const RunnerSpec& spec() const { return spec_; }
@@ -54,7 +55,9 @@ class TaskRun {
   const TaskHistory& history() const { return history_; }
 
  private:
+  bool connect();
   bool receive(int timeout_ms);
+  void read_files();
 
   TempFolder folder_;
   std::string yaml_;

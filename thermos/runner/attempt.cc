@@ -46,6 +46,16 @@ std::vector<std::string> environment_of(const RunnerSpec& spec) {
   return list;
 }
 
+/// An earlier runner may have died between making the leaf and writing FORKED; then nothing has ever run in it.
+Result<Cgroup> make_leaf(const Cgroup& task, const std::string& name) {
+  auto made = task.create_leaf(name);
+  if (made || made.error().code != std::errc::file_exists) return made;
+  Cgroup old = DEWAR_TRY(task.find_leaf(name));
+  DEWAR_TRY(old.kill_all(kSweepTimeoutMs));
+  DEWAR_TRY(old.remove());
+  return task.create_leaf(name);
+}
+
 AttemptRecipe make_recipe(const RunnerSpec& spec, const ProcessSpec& process, int run, const Cgroup& leaf) {
   AttemptRecipe recipe;
   recipe.argv = {"/bin/bash", "-c", process.cmdline};
@@ -81,7 +91,7 @@ Result<Attempt> Attempt::start(const RunnerSpec& spec, const Container& containe
   attempt.run_ = run;
   attempt.status_file_ = status_file(spec, process.name, run);
   DEWAR_TRY(make_dirs(log_folder(spec, process.name, run)));
-  attempt.leaf_ = DEWAR_TRY(container.cgroup().create_leaf(leaf_name(spec, process.name, run)));
+  attempt.leaf_ = DEWAR_TRY(make_leaf(container.cgroup(), leaf_name(spec, process.name, run)));
 
   attempt.recipe_ = encode_recipe(make_recipe(spec, process, run, *attempt.leaf_));
   int ends[2];
