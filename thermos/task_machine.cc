@@ -249,7 +249,7 @@ TaskMachine::State::Live* TaskMachine::State::find(const std::string& process, i
 }
 
 void TaskMachine::State::send(const std::string& process, Live& run, Sent what) {
-  run.sent = what;
+  if (!sandbox_gone) run.sent = what;  // what died with its sandbox did not die of this
   effects.signal(process, run.run, what == Sent::kKill ? SIGKILL : SIGTERM);
 }
 

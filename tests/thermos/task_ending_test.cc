@@ -188,6 +188,7 @@ TEST(Ending, WithItsSandboxTheTaskIsLostWithoutFinalizers) {
   t.machine().sandbox_lost("the sandbox's first process died");
   t.run();
   EXPECT_THAT(t.states(), ElementsAre(kActive, kCleaning, kLost));
+  EXPECT_THAT(t.runs("p"), ElementsAre("KILLED -9"));
   EXPECT_THAT(t.runs("f"), IsEmpty());
   EXPECT_EQ(t.reason(), "the sandbox's first process died; f was not started");
 }
