@@ -16,19 +16,13 @@ namespace {
 
 /// What programs need of /etc: names of users and services, name resolution, time, the dynamic linker, certificates,
 /// the defaults of shells and languages. Whatever else a host keeps there (shadow, ssh, sudoers, private keys, other
-/// services' passwords) is not the task's business. A star at the end stands for any rest.
-constexpr std::array<std::string_view, 42> kEtc = {
-    "alternatives",   "bash.bashrc",   "ca-certificates", "ca-certificates.conf",
-    "debian_version", "ethertypes",    "fonts",           "gai.conf",
-    "gitconfig",      "group",         "host.conf",       "hostname",
-    "hosts",          "inputrc",       "java-*",          "ld.so.cache",
-    "ld.so.conf",     "ld.so.conf.d",  "locale.alias",    "locale.conf",
-    "localtime",      "magic",         "mailcap",         "mime.types",
-    "networks",       "nsswitch.conf", "os-release",      "passwd",
-    "perl",           "php",           "profile",         "profile.d",
-    "protocols",      "python*",       "resolv.conf",     "rpc",
-    "services",       "shells",        "terminfo",        "timezone",
-    "wgetrc",         "xattr.conf"};
+/// services' passwords) is not the task's business, and each entry costs a mount. A star at the end stands for any
+/// rest.
+constexpr std::array<std::string_view, 28> kEtc = {
+    "alternatives", "bash.bashrc", "ca-certificates", "debian_version", "fonts",       "group",        "host.conf",
+    "hostname",     "hosts",       "java-*",          "ld.so.cache",    "ld.so.conf",  "ld.so.conf.d", "locale.alias",
+    "locale.conf",  "localtime",   "mime.types",      "nsswitch.conf",  "os-release",  "passwd",       "perl",
+    "profile",      "profile.d",   "protocols",       "python*",        "resolv.conf", "services",     "timezone"};
 
 /// Of /etc/ssl all but the private keys.
 constexpr std::array<std::string_view, 2> kEtcSsl = {"/etc/ssl/certs", "/etc/ssl/openssl.cnf"};
@@ -103,9 +97,14 @@ void add_programs(const HostRoot& host, std::vector<MountOp>& ops) {
 void add_etc(const HostRoot& host, std::vector<MountOp>& ops) {
   const auto add = [&](const std::string& path) { ops.push_back(if_there(bind(path, path, true))); };
   for (const std::string& name : host.etc) {
-    // One may be a link to nowhere, such as resolv.conf without its service.
-    if (std::ranges::any_of(kEtc, [&](std::string_view pattern) { return matches(pattern, name); }))
+    if (std::ranges::none_of(kEtc, [&](std::string_view pattern) { return matches(pattern, name); })) continue;
+    // A link into /usr stays one, which costs no mount. Others are followed now, and may lead nowhere.
+    const auto to = host.links.find("/etc/" + name);
+    if (to != host.links.end() && (to->second.starts_with("/usr/") || to->second.starts_with("../usr/"))) {
+      ops.push_back(link(to->second, to->first));
+    } else {
       add("/etc/" + name);
+    }
   }
   for (const std::string_view path : kEtcSsl) add(std::string(path));
   ops.push_back(link("/proc/self/mounts", "/etc/mtab"));
@@ -156,18 +155,20 @@ void add_private_folders(const std::vector<Tmpfs>& asked, std::vector<MountOp>& 
 
 HostRoot look_at_host_root() {
   HostRoot host;
+  if (auto etc = list_dir("/etc")) host.etc = std::move(etc).take();
+  std::vector<std::string> paths;
+  for (const std::string& name : host.etc) paths.push_back("/etc/" + name);
   const auto names = list_dir("/");
-  for (const std::string& name : names ? *names : std::vector<std::string>{}) {
-    const std::string path = "/" + name;
+  for (const std::string& name : names ? *names : std::vector<std::string>{}) paths.push_back("/" + name);
+  for (const std::string& path : paths) {
     struct stat info {};
     char to[PATH_MAX];
     if (::lstat(path.c_str(), &info) != 0) continue;
-    if (S_ISDIR(info.st_mode)) host.folders.push_back(path);
+    if (S_ISDIR(info.st_mode) && parent_of(path) == "/") host.folders.push_back(path);
     if (!S_ISLNK(info.st_mode)) continue;
     const ssize_t length = ::readlink(path.c_str(), to, sizeof to);
     if (length > 0) host.links[path] = std::string(to, static_cast<std::size_t>(length));
   }
-  if (auto etc = list_dir("/etc")) host.etc = std::move(etc).take();
   return host;
 }
 

@@ -1,5 +1,5 @@
 // What a sandbox's root is made of: the host's programs and libraries read-only, a chosen part of its /etc, and private
-// folders. docs/architecture.md, "The root", says why each is there.
+// folders.
 #pragma once
 
 #include <map>
@@ -12,7 +12,7 @@ namespace dewar {
 
 /// What make_root() must know of the host.
 struct HostRoot {
-  std::map<std::string, std::string> links;  ///< symlinks in /: "/bin" -> "usr/bin"
+  std::map<std::string, std::string> links;  ///< symlinks in / and /etc: "/bin" -> "usr/bin"
   std::vector<std::string> folders;          ///< folders in /: "/usr"
   std::vector<std::string> etc;              ///< names in /etc
 };

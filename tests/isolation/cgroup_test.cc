@@ -114,13 +114,13 @@ TEST_F(CgroupTest, PidsAreCountedInTheLeafAndInTheTask) {
 
 TEST_F(CgroupTest, CpuPastTheQuotaIsThrottled) {
   Limits limits;
-  limits.cpu_quota = 0.1;
+  limits.cpu_quota = 0.02;
   ScratchGroup task(layout(), "t", limits);
   EXPECT_EQ(run_testcase(*task->create_leaf("a"), {"busy", "1000"}).code, 0);
   const std::string folder = layout().v1.contains("cpu") ? layout().v1.at("cpu") : layout().unified;
   EXPECT_GE(parse_field(*read_file(folder + "/t/cpu.stat"), "nr_throttled"), 3);
   const Usage usage = *task->usage();
-  EXPECT_LT(usage.cpu_user_us + usage.cpu_system_us, 500000) << "a tenth of a core for a second";
+  EXPECT_LT(usage.cpu_user_us + usage.cpu_system_us, 250000) << "a fiftieth of a core for about a second";
 }
 
 TEST_F(CgroupTest, SwapIsOffUnlessAskedFor) {

@@ -79,6 +79,20 @@ TEST(Root, OfEtcOnlyWhatProgramsNeed) {
     EXPECT_THAT(binds, Not(Contains(secret)));
 }
 
+TEST(Root, ALinkOfEtcIntoUsrStaysALinkAndOthersAreFollowed) {
+  HostRoot host = merged_usr();
+  host.etc = {"localtime", "os-release", "resolv.conf"};
+  host.links["/etc/localtime"] = "/usr/share/zoneinfo/Europe/Berlin";
+  host.links["/etc/os-release"] = "../usr/lib/os-release";
+  host.links["/etc/resolv.conf"] = "../run/systemd/resolve/stub-resolv.conf";
+  const auto ops = make_root(host, task());
+  EXPECT_EQ(at(ops, "/etc/localtime").kind, MountKind::kSymlink);
+  EXPECT_EQ(at(ops, "/etc/localtime").source, "/usr/share/zoneinfo/Europe/Berlin");
+  EXPECT_EQ(at(ops, "/etc/os-release").kind, MountKind::kSymlink);
+  EXPECT_EQ(at(ops, "/etc/resolv.conf").kind, MountKind::kBind);
+  EXPECT_TRUE(at(ops, "/etc/resolv.conf").optional) << "its service may not run";
+}
+
 TEST(Root, OnlyTheSandboxAndDeviceNodesAreWritableBinds) {
   RootSpec spec = task();
   spec.binds = {{"/data/models", "/models"}};
