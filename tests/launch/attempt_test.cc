@@ -228,7 +228,7 @@ TEST_F(AttemptTest, CannotLookIntoOneThatIsBeingStarted) {
       "done; done");
   const pid_t launcher = start(spy);
   wait_for_stage(spy, AttemptStage::kRunning);
-  for (int i = 0; i < 100 || (i < 5000 && !exists(scratch() + "/sandbox/met")); ++i) {
+  for (int i = 0; i < 50 || (i < 2000 && !exists(scratch() + "/sandbox/met")); ++i) {
     AttemptRecipe recipe = attempt_recipe("");
     recipe.argv = {"/usr/bin/true"};
     ASSERT_EQ(run(recipe).return_code, 0);
