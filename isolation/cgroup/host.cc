@@ -26,9 +26,20 @@ struct Mounts {
 };
 
 Failure libcgroup_failed(const std::string& doing, int code) {
-  const bool from_kernel = code == ECGOTHER;
-  if (from_kernel) return fail({cgroup_get_last_errno(), std::generic_category()}, doing);
+  if (code == ECGOTHER) return fail({cgroup_get_last_errno(), std::generic_category()}, doing);
+  if (code == ECGROUPNOTALLOWED) return fail(std::errc::operation_not_permitted, doing);
   return fail(doing + ": " + cgroup_strerror(code));
+}
+
+/// Adds what to do.
+Failure advised(const std::string& doing, Error error) {
+  std::string advice;
+  const int number = error.code.value();
+  if (number == EACCES || number == EPERM || number == EROFS)
+    advice = " (run as root, with the cgroup file systems mounted writable)";
+  if (number == EBUSY) advice = " (processes live in the group itself: cgroup2 wants them in groups of their own)";
+  error.context.insert(0, doing + advice + ": ");
+  return {std::move(error)};
 }
 
 bool is_cgroup2(const std::string& folder) {
@@ -75,7 +86,7 @@ Result<void> make_v1_group(const std::string& controller, const std::string& mou
   if (!group || cgroup_add_controller(group.get(), controller.c_str()) == nullptr)
     return fail(std::errc::not_enough_memory, "make cgroup " + folder);
   if (const int code = cgroup_create_cgroup(group.get(), /*ignore_ownership=*/1); code != 0)
-    return libcgroup_failed("make cgroup " + folder + " (run as root, with cgroups mounted writable)", code);
+    return libcgroup_failed("make cgroup " + folder, code);
   // Before Linux 5.11 a v1 group does not count its children unless it is told to.
   const auto hierarchy = read_file(folder + "/memory.use_hierarchy");
   if (hierarchy && hierarchy->starts_with("0")) return write_group_file(folder, "memory.use_hierarchy", "1");
@@ -84,14 +95,9 @@ Result<void> make_v1_group(const std::string& controller, const std::string& mou
 
 /// Each by itself, so that an error names the controller.
 Result<void> switch_on(const std::vector<std::string>& controllers, const std::string& folder) {
-  for (const std::string& controller : controllers) {
-    auto on = write_group_file(folder, "cgroup.subtree_control", "+" + controller);
-    if (on) continue;
-    const bool lived_in = on.error().code == std::errc::device_or_resource_busy;
-    return std::move(on).context(
-        "switch on cgroup controller '" + controller + "' below " + folder +
-        (lived_in ? " (processes live in it: cgroup2 wants them in groups of their own)" : ""));
-  }
+  for (const std::string& controller : controllers)
+    DEWAR_TRY(write_group_file(folder, "cgroup.subtree_control", "+" + controller)
+                  .context("switch on controller '" + controller + "'"));
   return {};
 }
 
@@ -100,8 +106,7 @@ Result<void> switch_on(const std::vector<std::string>& controllers, const std::s
 Result<void> make_v2_group(const Mounts& mounts, const std::string& name) {
   const std::string folder = mounts.unified + "/" + name;
   DEWAR_TRY(switch_on(mounts.v2, mounts.unified));
-  if (::mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST)
-    return fail_errno("make cgroup " + folder + " (run as root, with cgroups mounted writable)");
+  if (::mkdir(folder.c_str(), 0755) != 0 && errno != EEXIST) return fail_errno("make cgroup " + folder);
   return switch_on(mounts.v2, folder);
 }
 
@@ -113,11 +118,13 @@ Result<CgroupLayout> prepare_host_cgroups(const std::string& name) {
   const Mounts mounts = DEWAR_TRY(find_mounts());
   CgroupLayout layout;
   for (const auto& [controller, mount] : mounts.v1) {
-    DEWAR_TRY(make_v1_group(controller, mount, name));
+    if (auto made = make_v1_group(controller, mount, name); !made)
+      return advised("prepare cgroups '" + name + "'", std::move(made).error());
     layout.v1[controller] = mount + "/" + name;
   }
   if (!mounts.unified.empty()) {
-    DEWAR_TRY(make_v2_group(mounts, name));
+    if (auto made = make_v2_group(mounts, name); !made)
+      return advised("prepare cgroups '" + name + "'", std::move(made).error());
     layout.v2 = mounts.v2;
     layout.unified = mounts.unified + "/" + name;
   }

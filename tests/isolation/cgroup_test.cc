@@ -1,6 +1,7 @@
 // Each limit is crossed on the real kernel, each number is checked against a known amount of work.
 #include "isolation/cgroup/cgroup.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -14,6 +15,7 @@
 #include "isolation/cgroup/members.h"
 #include "isolation/cgroup/stat.h"
 #include "tests/isolation/kernel_fixture.h"
+#include "tests/support/temp_folder.h"
 
 namespace dewar {
 namespace {
@@ -24,7 +26,10 @@ using ::testing::HasSubstr;
 
 constexpr std::uint64_t kMiB = 1u << 20;
 
-using CgroupTest = KernelTest;
+class CgroupTest : public KernelTest {
+ protected:
+  TempFolder folder_;
+};
 
 bool readable(const UniqueFd& fd, int timeout_ms) {
   pollfd watched{fd.get(), POLLIN, 0};
@@ -51,6 +56,20 @@ TEST_F(CgroupTest, PreparingTheHostTwiceIsTheSame) {
   EXPECT_EQ(again->unified, layout().unified);
   EXPECT_EQ(again->v1, layout().v1);
   EXPECT_EQ(again->v2, layout().v2);
+}
+
+TEST_F(CgroupTest, WithoutRootTheWordsSayWhatToDo) {
+  const std::string words = folder_ / "words";
+  const pid_t stranger = fork_child([&] {
+    const auto out = open_file(words, O_WRONLY | O_CREAT);
+    if (!out || ::setgid(65534) != 0 || ::setuid(65534) != 0) return 1;
+    const auto made = prepare_host_cgroups(tag() + "-refused");
+    return made || !write_all(out->get(), made.error().message(), words) ? 1 : 0;
+  });
+  ASSERT_EQ(wait_for(stranger), 0);
+  EXPECT_THAT(*read_file(words), HasSubstr(tag() + "-refused"));
+  EXPECT_THAT(*read_file(words), HasSubstr("run as root"));
+  EXPECT_THAT(*read_file(words), ::testing::AnyOf(HasSubstr("Permission denied"), HasSubstr("not permitted")));
 }
 
 TEST_F(CgroupTest, MemoryPastTheLimitKillsAndIsCountedAndTold) {
