@@ -198,6 +198,7 @@ TEST_F(CgroupTest, ATasksCpuTimeOutlivesItsLeaves) {
   ScratchGroup task(layout(), "t");
   auto leaf = task->create_leaf("a");
   EXPECT_EQ(run_testcase(*leaf, {"burn", "50000"}).code, 0);
+  EXPECT_TRUE(eventually([&] { return *leaf->empty(); })) << "its daemon is about to end";
   ASSERT_TRUE(leaf->remove());
   const Usage usage = *task->usage();
   EXPECT_GE(usage.cpu_user_us + usage.cpu_system_us, 150000);
