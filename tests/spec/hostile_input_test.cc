@@ -63,6 +63,14 @@ TEST(HostileInput, ManyTextsWithManyReferencesRunOutOfBudget) {
   EXPECT_THAT(complaints_of(text), testing::Contains(HasSubstr("takes too much work")));
 }
 
+TEST(HostileInput, OfManyMistakesInOneTextTheFirstAreTold) {
+  const std::string text = "processes: [{name: p, cmdline: '" + repeated("{{x}}{{y}}", 120'000) + "'}]\n";
+  EXPECT_THAT(complaints_of(text), testing::SizeIs(2)) << "each once";
+  std::string different = "processes: [{name: p, cmdline: '";
+  for (int i = 0; i < 10'000; ++i) different += "{{x" + std::to_string(i) + "}}";
+  EXPECT_THAT(complaints_of(different + "'}]\n"), testing::SizeIs(20));
+}
+
 TEST(HostileInput, ComplaintsAreToldUpToALimit) {
   std::string text = "processes:\n";
   for (int i = 0; i < 5000; ++i) text += "- {nam: x}\n";

@@ -36,7 +36,8 @@ void check_order_names(Reading& reading, const TaskDraft& task) {
       const std::string& name = task.constraints[o][i];
       const auto found = known.find(name);
       if (found == known.end()) {
-        reading.complain(task.order_places[o][i], "no process is named " + quoted(name) + did_you_mean(name, names));
+        reading.complain(task.order_places[o][i],
+                         "no process is named " + quoted(name) + reading.scope.guess(name, names));
       } else if (other && other->final != found->second->final) {
         const ProcessSpec& a = other->final ? *other : *found->second;
         const ProcessSpec& b = other->final ? *found->second : *other;

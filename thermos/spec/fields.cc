@@ -151,7 +151,7 @@ bool Reading::is_map(const Node& node) { return node.kind == Node::Kind::kMap ||
 
 void Reading::unknown_key(const Node& item, const std::vector<std::string>& known) {
   std::string words = "unknown key " + quoted(item.key);
-  const std::string guess = did_you_mean(item.key, known);
+  const std::string guess = scope.guess(item.key, known);
   if (!guess.empty()) {
     words += guess;
   } else {

@@ -130,7 +130,7 @@ void read_rlimits(Reading& reading, const Node& node, SandboxSpec& out) {
     if (known == std::end(kRlimits)) {
       std::vector<std::string> names;
       for (const auto& [name, number] : kRlimits) names.emplace_back(name);
-      reading.complain(item.key_place, "unknown limit " + quoted(item.key) + did_you_mean(item.key, names));
+      reading.complain(item.key_place, "unknown limit " + quoted(item.key) + reading.scope.guess(item.key, names));
       continue;
     }
     Rlimit limit{known->second, 0, 0};

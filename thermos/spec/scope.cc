@@ -44,9 +44,17 @@ const Node* walk(const Node& map, const std::vector<std::string>& parts) {
 
 }  // namespace
 
-std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates) {
+bool is_runtime_reference(const std::vector<std::string>& parts) {
+  if (parts.size() == 3) return parts[0] == "thermos" && parts[1] == "ports";
+  if (parts.size() != 2) return false;
+  return (parts[0] == "thermos" && (parts[1] == "task_id" || parts[1] == "user")) ||
+         (parts[0] == "mesos" && (parts[1] == "instance" || parts[1] == "hostname"));
+}
+
+std::string Scope::guess(std::string_view word, const std::vector<std::string>& candidates) {
   constexpr std::size_t kLongest = 64;
-  if (word.size() > kLongest) return {};
+  if (word.size() > kLongest || guesses_left_ == 0) return {};
+  --guesses_left_;
   const std::string* best = nullptr;
   std::size_t best_distance = 1 + std::max<std::size_t>(1, word.size() / 3);
   for (const std::string& candidate : candidates) {
@@ -55,13 +63,6 @@ std::string did_you_mean(std::string_view word, const std::vector<std::string>& 
     if (distance < best_distance && distance < candidate.size()) best = &candidate, best_distance = distance;
   }
   return best ? "; did you mean '" + *best + "'?" : "";
-}
-
-bool is_runtime_reference(const std::vector<std::string>& parts) {
-  if (parts.size() == 3) return parts[0] == "thermos" && parts[1] == "ports";
-  if (parts.size() != 2) return false;
-  return (parts[0] == "thermos" && (parts[1] == "task_id" || parts[1] == "user")) ||
-         (parts[0] == "mesos" && (parts[1] == "instance" || parts[1] == "hostname"));
 }
 
 const std::string* Scope::filled_in(const Node& node, std::size_t depth, const std::string& name) {
@@ -108,12 +109,13 @@ Meaning Scope::meaning_of(const std::string& reference, std::size_t depth) {
   return means_nothing(unknown(reference));
 }
 
-std::string Scope::unknown(const std::string& reference) const {
+std::string Scope::unknown(const std::string& reference) {
   std::string words = "nothing is known as '{{" + reference + "}}'";
   if (reference.starts_with("thermos.") || reference.starts_with("mesos.")) return words + "; " + kRuntimeNames;
+  if (guesses_left_ == 0) return words;
   std::vector<std::string> names{"thermos.task_id", "thermos.user", "mesos.instance", "mesos.hostname"};
   for (const Node* map : maps_) collect_names(*map, "", names);
-  return words + did_you_mean(reference, names);
+  return words + guess(reference, names);
 }
 
 std::string Scope::cycle(const Node& node, const std::string& name) const {

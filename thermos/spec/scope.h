@@ -11,9 +11,6 @@
 
 namespace dewar {
 
-/// "; did you mean 'max_failures'?" for the candidate that is close to `word`; empty if none is.
-std::string did_you_mean(std::string_view word, const std::vector<std::string>& candidates);
-
 /// A name that Thermos fills in on the host: thermos.ports[x], thermos.task_id, thermos.user, mesos.instance,
 /// mesos.hostname.
 bool is_runtime_reference(const std::vector<std::string>& parts);
@@ -33,6 +30,10 @@ class Scope {
   /// A kText's text with its references filled in; null if that fails, which has then been told.
   const std::string* text_of(const Node& node) { return filled_in(node, maps_.size(), "this text"); }
 
+  /// "; did you mean 'max_failures'?" for the candidate that is close to `word`; empty if none is, or when a file has
+  /// so much wrong with it that guesses would cost more than they help.
+  std::string guess(std::string_view word, const std::vector<std::string>& candidates);
+
   /// Names of every thermos.ports[x] seen so far.
   const std::set<std::string>& ports() const { return ports_; }
 
@@ -44,7 +45,7 @@ class Scope {
 
   const std::string* filled_in(const Node& node, std::size_t depth, const std::string& name);
   Meaning meaning_of(const std::string& reference, std::size_t depth);
-  std::string unknown(const std::string& reference) const;
+  std::string unknown(const std::string& reference);
   std::string cycle(const Node& node, const std::string& name) const;
 
   Complain complain_;
@@ -52,6 +53,7 @@ class Scope {
   std::map<const Node*, Known> known_;
   std::vector<std::pair<const Node*, std::string>> path_;  // the texts being filled in, with their names
   std::set<std::string> ports_;
+  int guesses_left_ = 200;
   std::size_t budget_ = kExpansionBudget;
 };
 

@@ -5,6 +5,8 @@
 namespace dewar {
 namespace {
 
+constexpr std::size_t kMaxProblems = 20;  // told of one text
+
 bool is_word(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; }
 bool is_in_brackets(char c) { return is_word(c) || c == '-' || c == '.' || c == '/'; }
 bool is_in_reference(char c) { return is_in_brackets(c) || c == '[' || c == ']'; }
@@ -63,6 +65,7 @@ bool expand_once(Expansion& out, const std::vector<Braced>& references, const Re
     if (!words.empty()) out.problems.push_back(std::move(words));
   };
   for (const Braced& braced : references) {
+    if (out.problems.size() >= kMaxProblems) break;
     const std::string_view inner = braced.inner(text);
     if (inner.front() == '&') continue;
     if (split_reference(inner).empty()) {
