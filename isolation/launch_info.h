@@ -60,7 +60,8 @@ struct ContainerRecipe {
 
 /// Starts one attempt (one run of one process) in a container whose PID 1's pidfd is descriptor 4. The launcher's
 /// parent half stays outside: it reaps the attempt, pumps its output, clears its cgroup when it has ended, and appends
-/// each stage to `status_file`.
+/// each stage to `status_file`. SIGUSR1 tells it that the attempt is being stopped: then it does not kill what the
+/// ended process has left, but waits until that has ended too.
 struct AttemptRecipe {
   std::vector<std::string> argv;  ///< argv[0] is the absolute path that is executed
   std::vector<std::string> env;   ///< NAME=VALUE

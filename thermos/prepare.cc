@@ -128,6 +128,7 @@ Result<RunnerSpec> make_spec(const TaskSpec& task, const RunRequest& request, co
   char hostname[256] = "localhost";
   ::gethostname(hostname, sizeof hostname - 1);
   spec.hostname = hostname;
+  spec.ports = resolved_ports(task, std::move(spec.ports));
   const TaskSpec bound = DEWAR_TRY(bind(task, {request.task_id, user, spec.hostname, request.instance, spec.ports}));
   spec.task_id = request.task_id;
   spec.task_name = bound.name;

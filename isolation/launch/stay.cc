@@ -124,9 +124,29 @@ void note_end(const UniqueFd& pidfd, AttemptStatus& status) {
   status.core_dumped = info.si_code == CLD_DUMPED;
 }
 
-/// Only its attempt ends this program.
+/// Only its attempt ends this program. SIGUSR1 is kept for was_told_to_stop().
 void ignore_signals() {
   for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE}) ::signal(number, SIG_IGN);
+  sigset_t kept;
+  sigemptyset(&kept);
+  sigaddset(&kept, SIGUSR1);
+  ::sigprocmask(SIG_BLOCK, &kept, nullptr);
+}
+
+bool was_told_to_stop() {
+  sigset_t pending;
+  return ::sigpending(&pending) == 0 && sigismember(&pending, SIGUSR1) == 1;
+}
+
+/// A stop has sent SIGTERM to the whole tree: the children and daemons of a process that was quick to end get the time
+/// that the stop gives, and what they still write is kept. Whoever stops kills them when the time is over.
+void outlast_leftovers(const std::string& cgroup, LogPump& pump, AttemptStatus& status) {
+  auto left = processes_in(cgroup);
+  status.leftovers = static_cast<std::uint32_t>(left.size());
+  for (; !left.empty(); left = processes_in(cgroup)) {
+    const auto process = open_child(left.front());
+    if (process) pump.run_until_ended(process->get());
+  }
 }
 
 }  // namespace
@@ -158,6 +178,7 @@ int stay_with_attempt(AttemptRecipe recipe, UniqueFd pipe, UniqueFd container) {
   LogPump pump(std::move(output.streams));
   pump.run_until_ended(pidfd.get());
   note_end(pidfd, status);
+  if (was_told_to_stop()) outlast_leftovers(cgroup, pump, status);
   if (!cgroup.empty() && !sweep_cgroup(cgroup, kSweepMs, status.leftovers)) {
     status.step = step::kSweep;
     status.error = ETIMEDOUT;

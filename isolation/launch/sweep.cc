@@ -8,13 +8,26 @@
 
 #include <algorithm>
 #include <charconv>
-#include <vector>
 
 #include "base/clock.h"
 #include "base/files.h"
 #include "base/process.h"
 
 namespace dewar {
+
+std::vector<pid_t> processes_in(const std::string& folder) {
+  std::vector<pid_t> pids;
+  const auto text = read_file(folder + "/cgroup.procs");
+  if (!text) return pids;
+  const char* const end = text->data() + text->size();
+  for (const char* at = text->data(); at < end;) {
+    pid_t pid = 0;
+    at = std::from_chars(at, end, pid).ptr + 1;
+    if (pid > 0) pids.push_back(pid);  // 0: a process of a namespace that we do not see
+  }
+  return pids;
+}
+
 namespace {
 
 constexpr int kLookAgainMs = 20;  // v1: how soon to look for processes that were forked while we killed
@@ -30,19 +43,6 @@ class Deadline {
  private:
   Time end_;
 };
-
-std::vector<pid_t> processes_in(const std::string& folder) {
-  std::vector<pid_t> pids;
-  const auto text = read_file(folder + "/cgroup.procs");
-  if (!text) return pids;
-  const char* const end = text->data() + text->size();
-  for (const char* at = text->data(); at < end;) {
-    pid_t pid = 0;
-    at = std::from_chars(at, end, pid).ptr + 1;
-    if (pid > 0) pids.push_back(pid);  // 0: a process of a namespace that we do not see
-  }
-  return pids;
-}
 
 /// cgroup2: the kernel kills all, those that are being forked included, and tells when the group is empty.
 bool kill_at_once(const std::string& folder, const Deadline& deadline) {

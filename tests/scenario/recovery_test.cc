@@ -188,7 +188,7 @@ TEST(Recovery, AfterARebootWhatRanIsLostAndRunsAgain) {
       "name: t\nprocesses: [{name: p, cmdline: 'test -e once && exit 0; touch once; sleep 60', min_duration: 0}]\n");
   task.start();
   const RunHistory run = last_run(task.wait_running("p"), "p");
-  while (!exists(task.sandbox() + "/once")) ::poll(nullptr, 0, 5);
+  task.wait_file("once");
   kill_runner(task);
   ASSERT_EQ(::kill(*run.coordinator_pid, SIGKILL), 0);
   wait_gone({*run.coordinator_pid, *run.coordinator_start});

@@ -172,6 +172,14 @@ TaskHistory TaskRun::run() {
   return wait_end();
 }
 
+void TaskRun::wait_file(const std::string& name) const {
+  for (int left = kPatienceMs / 5; left > 0; --left) {
+    if (exists(sandbox() + "/" + name)) return;
+    ::poll(nullptr, 0, 5);
+  }
+  ADD_FAILURE() << "waited in vain for " << name;
+}
+
 int TaskRun::wait_exit() {
   int status = 0;
   EXPECT_EQ(::waitpid(runner_, &status, 0), runner_);

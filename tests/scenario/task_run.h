@@ -42,6 +42,8 @@ class TaskRun {
   TaskHistory wait_running(const std::string& process, int run = 0);
   /// Waits for the terminal state and the runner's exit, and compares the live history with the replayed file's.
   TaskHistory wait_end();
+  /// Waits until a process has made `name` in the sandbox; fails the test after 60 s.
+  void wait_file(const std::string& name) const;
   /// Waits for the runner's exit only; its exit code, or minus a signal.
   int wait_exit();
 

@@ -144,12 +144,14 @@ std::optional<AttemptStatus> Attempt::status() const {
 
 void Attempt::signal(int signal) {
   if (!running_told_) pending_signal_ = pending_signal_ == SIGKILL ? SIGKILL : signal;
+  // The launcher first: it shall not kill at once what outlives the main process (isolation/launch_info.h).
+  if (running_told_ && signal != SIGKILL && pidfd_) (void)send_signal(pidfd_, SIGUSR1);
   if (leaf_) (void)leaf_->signal_all(signal);
 }
 
 void Attempt::deliver() {
   running_told_ = true;
-  if (pending_signal_ != 0 && leaf_) (void)leaf_->signal_all(pending_signal_);
+  if (pending_signal_ != 0) signal(pending_signal_);
   pending_signal_ = 0;
 }
 
