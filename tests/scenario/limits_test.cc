@@ -63,8 +63,8 @@ processes:
       '
 )yaml");
   const TaskHistory end = task.run();
-  EXPECT_EQ(task.output("bomb"), "19 Resource temporarily unavailable\n")
-      << "the container's first process counts too? no";
+  EXPECT_EQ(task.output("bomb"), "18 Resource temporarily unavailable\n")
+      << "the parent and the sandbox's first process count too";
 }
 
 TEST(Limit, CpuQuotaHoldsAndUsageIsExact) {
