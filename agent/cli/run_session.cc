@@ -144,14 +144,20 @@ void RunSession::take(const Record& record) {
   presenter_.event(record, history_);
 }
 
-/// The connection has ended: with the task, or the runner has died and is started again.
+/// The connection has ended: with the task, because we were too slow a reader, or because the runner has died.
 void RunSession::connection_closed() {
-  reap();
-  if (has_ended()) return loop_.stop();
-  auto again = count_death();
+  if (has_ended()) {
+    reap();
+    return loop_.stop();
+  }
+  Result<void> again;
+  if (const auto lives = try_connect(); lives && !*lives) {
+    reap();
+    again = count_death();
+  }
   if (again) again = connect();
   if (!again) failure_ = Failure{std::move(again).error()};
-  if (!client_) loop_.stop();
+  if (!client_ || failure_) loop_.stop();
 }
 
 Result<void> RunSession::count_death() {
