@@ -200,5 +200,73 @@ TEST(Recovery, AfterARebootWhatRanIsLostAndRunsAgain) {
   EXPECT_EQ(end.state(), TaskState::kSuccess);
 }
 
+/// Kills something of a running task at a random moment, again and again: what comes of it must be true, told and
+/// whole. The destructor of TaskRun sees to it that nothing is left over.
+TEST(Chaos, WhateverIsKilledWheneverTheTaskEndsAndItsRecordIsSound) {
+  std::mt19937 random(19690720);
+  for (int round = 0; round < 12; ++round) {
+    TaskRun task(R"yaml(
+name: t
+max_failures: 0
+finalization_wait: 5s
+processes:
+  - {name: a, cmdline: 'echo a >> starts; sleep 0.03', min_duration: 0, max_failures: 3}
+  - {name: b, cmdline: 'echo b >> starts; (sleep 0.02; echo x) & wait', min_duration: 0, max_failures: 3}
+  - {name: c, cmdline: 'echo c >> starts; exec sleep 0.02', min_duration: 0}
+  - {name: last, cmdline: 'echo l >> starts', final: true}
+order: [[a, c], [b, c]]
+)yaml");
+    task.start();
+    const auto runner = open_child(task.runner_pid());
+    ASSERT_TRUE(runner);
+    bool runner_killed = false;
+    for (int hits = 0; hits < 3 && !has_ended(*runner); ++hits) {
+      pollfd end{runner->get(), POLLIN, 0};
+      ::poll(&end, 1, static_cast<int>(random() % 40));
+      const auto history = read_history(task.checkpoint_root(), "task");
+      const auto container = Container::adopt({task.spec().container_id, task.spec().cgroups, {}, {}, {}, {}, {}, {}});
+      std::vector<pid_t> launchers, processes;
+      for (const auto& [name, runs] : history ? history->processes : decltype(history->processes){}) {
+        if (is_terminal(runs.back().state)) continue;
+        if (runs.back().coordinator_pid) launchers.push_back(*runs.back().coordinator_pid);
+        if (runs.back().pid) processes.push_back(*runs.back().pid);
+      }
+      const auto hit = [](const std::vector<pid_t>& pids) {
+        if (!pids.empty()) ::kill(pids.front(), SIGKILL);
+      };
+      switch (random() % 8) {
+        case 0:
+          runner_killed = true, (void)send_signal(*runner, SIGKILL);
+          break;
+        case 1:
+          if (container && round % 3 == 0) (void)send_signal(container->init(), SIGKILL);
+          break;
+        case 2:
+        case 3:
+        case 4:
+          hit(launchers);
+          break;
+        default:
+          hit(processes);
+          break;
+      }
+      if (runner_killed) break;
+    }
+    if (runner_killed) {
+      const int code = task.wait_exit();
+      if (code == -SIGKILL) task.start();
+    }
+    if (task.runner_pid() > 0) task.wait_exit();
+    const auto end = read_history(task.checkpoint_root(), "task");
+    ASSERT_TRUE(end);
+    EXPECT_TRUE(end->terminal());
+    EXPECT_NE(end->statuses.back().reason.value_or(""), "");
+    for (const auto& [name, runs] : end->processes) EXPECT_TRUE(is_terminal(runs.back().state)) << name;
+    const auto starts = read_file(task.sandbox() + "/starts");
+    for (const auto& [name, runs] : end->processes)
+      EXPECT_LE(starts ? std::ranges::count(*starts, name[0]) : 0, static_cast<std::ptrdiff_t>(runs.size())) << name;
+  }
+}
+
 }  // namespace
 }  // namespace dewar

@@ -24,16 +24,15 @@ Runner::Runner(RunnerSpec spec, RunnerOptions options)
     : spec_(std::move(spec)),
       options_(options),
       log_(spec_.run_folder + "/runner.log"),
-      control_(loop_, {[this] {
-                         auto bytes =
-                             read_file(spec_.run_folder + "/checkpoints/checkpoints/" + spec_.task_id + "/runner");
-                         std::string all = bytes ? std::move(bytes).take() : std::string{};
-                         for (const Record& record : unwritten_) all += framed(encode_record(record));
-                         return all;
-                       },
-                       [this](std::optional<Duration> wait) { kill_task(wait, "through the control socket"); },
-                       [this] { machine_.kill(Duration{0}, TaskState::kLost, "told to lose the task"); },
-                       [this] { sample(); }}),
+      control_(loop_,
+               {[this] {
+                  auto bytes = read_file(spec_.run_folder + "/checkpoints/checkpoints/" + spec_.task_id + "/runner");
+                  std::string all = bytes ? std::move(bytes).take() : std::string{};
+                  for (const Record& record : unwritten_) all += framed(encode_record(record));
+                  return all;
+                },
+                [this](std::optional<Duration> wait) { kill_task(wait, "on request"); },
+                [this] { machine_.kill(Duration{0}, TaskState::kLost, "lost on request"); }, [this] { sample(); }}),
       machine_(spec_.plan, clock_, *this) {}
 
 RunnerExit Runner::fail_with(RunnerExit code, const std::string& words) const {
@@ -75,7 +74,7 @@ RunnerExit Runner::run() {
     machine_.sandbox_lost(opened.error().message());
   }
   adopt_runs(history);
-  if (options_.kill) kill_task(std::nullopt, "by its next runner");
+  if (options_.kill) kill_task(std::nullopt, "on request, by the runner that took the task over");
   if (!done_)
     if (auto ran = loop_.run(); !ran) return fail_with(RunnerExit::kUnknown, ran.error().message());
   clean_up();
@@ -102,10 +101,13 @@ Result<void> Runner::watch_signals() {
   return loop_.watch(signals_.get(), [this] {
     signalfd_siginfo info{};
     if (::read(signals_.get(), &info, sizeof info) != sizeof info) return;
-    if (info.ssi_signo == SIGUSR2)
-      machine_.kill(Duration{0}, TaskState::kLost, "told to lose the task (SIGUSR2)");
-    else
-      kill_task(std::nullopt, "by a signal to its runner");
+    const std::string sender = " by process " + std::to_string(info.ssi_pid);
+    if (info.ssi_signo == SIGUSR2) {
+      machine_.kill(Duration{0}, TaskState::kLost, "lost on request: SIGUSR2 to its runner" + sender);
+    } else {
+      const char* name = info.ssi_signo == SIGUSR1 ? "SIGUSR1" : info.ssi_signo == SIGINT ? "SIGINT" : "SIGTERM";
+      kill_task(std::nullopt, std::string("on request: ") + name + " to its runner" + sender);
+    }
   });
 }
 
