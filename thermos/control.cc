@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstring>
 
 #include "base/files.h"
@@ -15,12 +16,13 @@ namespace dewar {
 namespace {
 
 constexpr const char* kName = "control";
+constexpr const char* kNewName = "control.new";
 
 /// sun_path holds 107 bytes and a run folder's path is longer, so the address goes through a descriptor of the folder.
-sockaddr_un address_in(const UniqueFd& folder) {
+sockaddr_un address_in(const UniqueFd& folder, const char* name) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  const std::string path = "/proc/self/fd/" + std::to_string(folder.get()) + "/" + kName;
+  const std::string path = "/proc/self/fd/" + std::to_string(folder.get()) + "/" + name;
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   return address;
 }
@@ -36,12 +38,15 @@ Result<UniqueFd> make_socket() {
 Result<UniqueFd> listen_at(const std::string& folder) {
   const UniqueFd dir = DEWAR_TRY(open_file(folder, O_PATH | O_DIRECTORY));
   UniqueFd fd = DEWAR_TRY(make_socket());
-  ::unlinkat(dir.get(), kName, 0);  // an earlier runner's; the checkpoint's lock says that it is dead
-  const sockaddr_un address = address_in(dir);
+  // It gets its name once it listens, so whoever sees the name can connect. An earlier runner's, which the checkpoint's
+  // lock says is dead, is replaced.
+  ::unlinkat(dir.get(), kNewName, 0);
+  const sockaddr_un address = address_in(dir, kNewName);
   const mode_t old = ::umask(0177);
   const int bound = ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
   ::umask(old);
-  if (bound != 0 || ::listen(fd.get(), 16) != 0) return fail_errno("listen at " + folder + "/" + kName);
+  if (bound != 0 || ::listen(fd.get(), 16) != 0 || ::renameat(dir.get(), kNewName, dir.get(), kName) != 0)
+    return fail_errno("listen at " + folder + "/" + kName);
   return fd;
 }
 
@@ -49,7 +54,7 @@ Result<RunnerClient> RunnerClient::connect(const std::string& run_folder) {
   const UniqueFd dir = DEWAR_TRY(open_file(run_folder, O_PATH | O_DIRECTORY));
   RunnerClient client;
   client.fd_ = DEWAR_TRY(make_socket());
-  const sockaddr_un address = address_in(dir);
+  const sockaddr_un address = address_in(dir, kName);
   if (::connect(client.fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
     return fail_errno("connect to " + run_folder + "/" + kName);
   return client;

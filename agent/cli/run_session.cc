@@ -93,7 +93,7 @@ Result<bool> RunSession::try_connect() {
 /// itself and no other runner has been quicker, its last words are the error.
 Result<bool> RunSession::start_and_connect() {
   const UniqueFd events(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-  if (!events || ::inotify_add_watch(events.get(), spec_.run_folder.c_str(), IN_CREATE | IN_MOVED_TO) < 0) {
+  if (!events || ::inotify_add_watch(events.get(), spec_.run_folder.c_str(), IN_MOVED_TO) < 0) {
     return fail_errno("watch " + spec_.run_folder);
   }
   child_ = DEWAR_TRY(start_runner(spec_.run_folder, wish_ != Wish::kNone).context("start dewar-runner"));
@@ -107,17 +107,14 @@ Result<bool> RunSession::start_and_connect() {
 
 /// True once connected, false when the runner has ended before.
 Result<bool> RunSession::wait_for_socket(const UniqueFd& events, const UniqueFd& runner) {
-  constexpr int kBetweenBindAndListenMs = 1;
-  bool bound = false;
   for (;;) {
     if (DEWAR_TRY(try_connect())) return true;
     pollfd sources[] = {{events.get(), POLLIN, 0}, {runner.get(), POLLIN, 0}};
-    retry_eintr([&] { return ::poll(sources, 2, bound ? kBetweenBindAndListenMs : -1); });
+    retry_eintr([&] { return ::poll(sources, 2, -1); });
     if (sources[1].revents != 0) return try_connect();
     char names[4096];
     while (::read(events.get(), names, sizeof names) > 0) {
     }
-    bound = exists(spec_.run_folder + "/control");
   }
 }
 

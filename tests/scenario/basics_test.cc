@@ -1,10 +1,12 @@
 // Thermos's acceptance scenarios with real processes; the numbers are those of docs/scenarios.md.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <csignal>
 #include <fstream>
 
+#include "base/process.h"
 #include "tests/scenario/task_run.h"
 #include "thermos/checkpoint.h"
 
@@ -172,6 +174,24 @@ TEST(Scenario, S15_NoDescriptorOfOursReachesTheProcess) {
   TaskRun task("name: t\nprocesses: [{name: p, cmdline: 'exec ls -m /proc/self/fd'}]\n");
   task.run();
   EXPECT_EQ(task.output("p"), "0, 1, 2, 3\n") << "3 is what ls itself has opened";
+}
+
+TEST(Scenario, S16_WhoIsNotRootMayRunNothingAndNothingIsForked) {
+  const TempFolder folder;
+  ASSERT_TRUE(replace_file(folder / "task.yaml", "name: t\nprocesses: [{name: p, cmdline: 'true'}]\n"));
+  ASSERT_EQ(::chmod(folder.path().c_str(), 0777), 0);
+  Spawn dewar;
+  dewar.program = "/usr/bin/setpriv";
+  dewar.argv = {
+      "setpriv",      "--reuid=65534",      "--regid=65534", "--clear-groups", std::string(DEWAR_BIN) + "/dewar",
+      "run",          folder / "task.yaml", "--user",        "root",           "--work-dir",
+      folder / "work"};
+  const auto pid = spawn(dewar);
+  ASSERT_TRUE(pid) << pid.error().message();
+  int status = 0;
+  ASSERT_EQ(::waitpid(*pid, &status, 0), *pid);
+  EXPECT_EQ(WEXITSTATUS(status), 4);
+  EXPECT_FALSE(exists(folder / "work"));
 }
 
 TEST(Scenario, S17_AnUnknownUserIsRefused) {

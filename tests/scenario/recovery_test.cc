@@ -12,6 +12,7 @@
 #include "isolation/container.h"
 #include "tests/scenario/task_run.h"
 #include "thermos/checkpoint.h"
+#include "thermos/runner/attempt.h"
 
 namespace dewar {
 namespace {
@@ -152,6 +153,24 @@ TEST(Scenario, S35_ASecondRunnerIsRefusedUnlessItUsesForce) {
   EXPECT_EQ(*last_run(task.wait_running("p"), "p").pid, child);
   ASSERT_TRUE(task.client().lose());
   EXPECT_EQ(task.wait_end().state(), TaskState::kLost);
+}
+
+TEST(Scenario, S36_AProcessIsOursByPidAndStartTimeAndAStrangerIsLeftAlone) {
+  // Thermos allows ten seconds between the recorded and the real start; start_ticks are exact.
+  TaskRun task("name: t\nprocesses: [{name: p, cmdline: sleep 60}]\n");
+  task.start();
+  const RunHistory real = last_run(task.wait_running("p"), "p");
+  auto container = Container::adopt({task.spec().container_id, task.spec().cgroups, {}, {}, {}, {}, {}, {}});
+  ASSERT_TRUE(container);
+  const ProcessSpec& process = task.spec().plan.processes.front();
+  EXPECT_FALSE(Attempt::adopt(task.spec(), *container, process, 0, real).has_ended());
+  RunHistory stranger = real;
+  stranger.coordinator_start = *real.coordinator_start + 1;
+  EXPECT_TRUE(Attempt::adopt(task.spec(), *container, process, 0, stranger).has_ended());
+  stranger.coordinator_start.reset();  // as a record of Thermos's own would be
+  EXPECT_TRUE(Attempt::adopt(task.spec(), *container, process, 0, stranger).has_ended());
+  ASSERT_TRUE(task.client().lose());
+  task.wait_end();
 }
 
 TEST(Recovery, AKilledSandboxEndsTheTaskAsLostWithItsReason) {
