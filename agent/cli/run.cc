@@ -110,7 +110,9 @@ ExitCode run_task(const RunOptions& options) {
   const auto prepared = prepare_run(*task, request);
   if (!prepared) {
     if (options.work_dir.empty()) (void)remove_tree(*work_dir);  // nothing was started that could be read there
-    return refuse(prepared.error().message());
+    // Another task under this id: the words say it all, "File exists" would only puzzle.
+    const Error& error = prepared.error();
+    return refuse(error.code == std::errc::file_exists ? error.context : error.message());
   }
   return follow_to_the_end(*prepared, options, *work_dir);
 }

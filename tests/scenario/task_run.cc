@@ -96,7 +96,7 @@ bool TaskRun::connect() {
 }
 
 RunnerClient& TaskRun::client() {
-  EXPECT_TRUE(connect()) << "the runner never listened; its log: " << *read_file(spec_.run_folder + "/runner.log");
+  EXPECT_TRUE(connect()) << "the runner never listened; its log: " << runner_log();
   if (!client_) client_.emplace();
   return *client_;
 }
@@ -130,8 +130,7 @@ TaskHistory TaskRun::wait(const Wanted& wanted, const std::string& what) {
     const auto left =
         std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     if (left.count() <= 0 || !receive(static_cast<int>(left.count()))) {
-      EXPECT_TRUE(wanted(history_)) << "waited in vain for " << what << "; the runner's log:\n"
-                                    << *read_file(spec_.run_folder + "/runner.log");
+      EXPECT_TRUE(wanted(history_)) << "waited in vain for " << what << "; the runner's log:\n" << runner_log();
       break;
     }
   }
@@ -191,6 +190,11 @@ std::string TaskRun::output(const std::string& process, int run, const std::stri
   const auto text =
       read_file(spec_.run_folder + "/.logs/" + process + "/" + std::to_string(run) + "/" + stream, 1u << 30);
   return text ? *text : "<" + text.error().message() + ">";
+}
+
+std::string TaskRun::runner_log() const {
+  const auto text = read_file(spec_.run_folder + "/runner.log");
+  return text ? *text : text.error().message();
 }
 
 std::string runs_of(const TaskHistory& history, const std::string& process) {

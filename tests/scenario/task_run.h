@@ -54,7 +54,8 @@ class TaskRun {
   std::string checkpoint_root() const { return spec_.run_folder + "/checkpoints"; }
   std::string sandbox() const { return spec_.run_folder + "/sandbox"; }
   std::string output(const std::string& process, int run = 0, const std::string& stream = "stdout") const;
-  const TaskHistory& history() const { return history_; }
+  /// What the runners so far had to say.
+  std::string runner_log() const;
 
  private:
   bool connect();
