@@ -100,12 +100,18 @@ processes:
 TEST(Limit, ATmpfsIsFullAtItsSize) {
   TaskRun task(R"yaml(
 name: t
-sandbox: {tmpfs: {/tmp: 1MB}}
-processes: [{name: p, cmdline: 'head -c 2M /dev/zero > /tmp/file'}]
+sandbox: {tmpfs: {/tmp: 1MB, /dev/shm: 2MB, /scratch: {inodes: 3}}}
+max_failures: 0
+processes:
+  - {name: p, cmdline: 'head -c 2M /dev/zero > /tmp/file'}
+  - {name: shm, cmdline: 'head -c 3M /dev/zero > /dev/shm/file'}
+  - {name: inodes, cmdline: 'cd /scratch && touch 1 2 3 4'}
 )yaml");
   const TaskHistory end = task.run();
-  EXPECT_EQ(end.state(), TaskState::kFailed);
-  EXPECT_NE(task.output("p", 0, "stderr").find("No space left on device"), std::string::npos);
+  for (const char* process : {"p", "shm", "inodes"}) {
+    EXPECT_EQ(runs_of(end, process), "FAILED");
+    EXPECT_NE(task.output(process, 0, "stderr").find("No space left on device"), std::string::npos) << process;
+  }
 }
 
 TEST(Sandbox, NetworkNoneHasOnlyALoopbackThatIsUp) {

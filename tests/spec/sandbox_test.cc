@@ -69,6 +69,7 @@ TEST(Sandbox, RefusesPathsThatAreNotPlain) {
   }
   EXPECT_THAT(wrong_with("{tmpfs: {/proc: 1MB}}"), ElementsAre(HasSubstr("made by the sandbox")));
   EXPECT_THAT(wrong_with("{binds: [/opt, '/srv:/opt']}"), ElementsAre(HasSubstr("'/opt' is bound twice")));
+  EXPECT_EQ(sandbox_of("{tmpfs: {/dev/shm: 1MB}}").tmpfs.front().target, "/dev/shm") << "its size can be set";
   EXPECT_EQ(sandbox_of("{binds: [/devel, '/proc:/host-proc']}").binds.size(), 2u) << "only the target is reserved";
 }
 

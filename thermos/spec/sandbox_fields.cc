@@ -72,7 +72,8 @@ void read_tmpfs(Reading& reading, const Node& node, SandboxSpec& out) {
   if (!reading.is_map(node)) return;
   for (const Node& item : node.items) {
     std::string target = item.key;
-    if (!is_target(reading, item, target)) continue;
+    // Shared memory is the one file system of the sandbox's own whose size is the task's business.
+    if (target != "/dev/shm" && !is_target(reading, item, target)) continue;
     Tmpfs& fs = tmpfs_at(out, target);
     if (item.kind == Node::Kind::kMap) {
       reading.fields(item, kTmpfsFields, fs);
