@@ -16,10 +16,8 @@
 #include <unistd.h>
 
 #include <climits>
-#include <cstdlib>
 #include <cstring>
 
-#include "base/files.h"
 #include "isolation/launch/confine.h"
 #include "isolation/launch/report.h"
 #include "isolation/launch/steps.h"
@@ -45,25 +43,9 @@ void give_up_oom_protection() {
   if (fd && ::read(fd.get(), score, sizeof score - 1) > 0 && score[0] == '-') (void)!::pwrite(fd.get(), "0", 1, 0);
 }
 
-/// The root of the container's PID 1, through the host's /proc. What setns(2) makes the root of who joins a mount
-/// namespace is the bottom of its mounts, and that is not the container's root where dewar itself was started in a
-/// chroot(2): there an attempt would find itself on the host.
-UniqueFd open_root(const Reporter& report) {
-  const auto info = read_file("/proc/self/fdinfo/" + std::to_string(kContainerFd));
-  const std::size_t at = info ? info->find("\nPid:\t") : std::string::npos;
-  const pid_t pid = at == std::string::npos ? -1 : ::atoi(info->c_str() + at + 6);
-  errno = ESRCH;
-  UniqueFd root(pid < 1 ? -1
-                        : ::open(("/proc/" + std::to_string(pid) + "/root").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!root) report.refuse(step::kEnterRoot);
-  return root;
-}
-
 void enter_container(const Reporter& report) {
-  const UniqueFd root = open_root(report);
   if (::setns(kContainerFd, CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWNET) != 0)
     report.refuse(step::kEnterNamespaces);
-  if (::fchdir(root.get()) != 0 || ::chroot(".") != 0) report.refuse(step::kEnterRoot);
   ::close(kContainerFd);
 }
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -198,6 +199,31 @@ class RootBuilder {
   std::vector<UniqueFd> to_seal_;
 };
 
+/// Whether `fd` is what "/" is: the same folder, seen through the same mount.
+bool is_root(int fd) {
+  struct statx here {
+  }, there{};
+  return ::statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_MNT_ID, &here) == 0 &&
+         ::statx(AT_FDCWD, "/", 0, STATX_INO | STATX_MNT_ID, &there) == 0 && here.stx_ino == there.stx_ino &&
+         here.stx_mnt_id == there.stx_mnt_id;
+}
+
+/// Nothing that happens here may reach the host, nor the other way round; for that we must stand on the bottom of our
+/// namespace's mounts. Where dewar itself was started in a chroot(2) that is the host's root, which setns(2) would also
+/// make the root of attempts: there the tree that we see is laid over it.
+void make_mounts_private(const Reporter& report) {
+  const UniqueFd seen(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  const UniqueFd self(::open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
+  if (!seen || !self || ::setns(self.get(), CLONE_NEWNS) != 0 ||  // to where we are: it moves only the root
+      ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+    report.refuse(step::kPrivateMounts);
+  if (is_root(seen.get())) return;
+  const UniqueFd tree(::open_tree(seen.get(), "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH));
+  if (!tree || ::move_mount(tree.get(), "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) != 0 || ::fchdir(tree.get()) != 0 ||
+      ::chroot(".") != 0)
+    report.refuse(step::kPrivateMounts, "in a chroot");
+}
+
 void pivot_into(int root, const Reporter& report) {
   // Both places the same: the old root lies over the new one and is taken off again (pivot_root(2), "pivot_root(".",
   // ".")").
@@ -209,9 +235,7 @@ void pivot_into(int root, const Reporter& report) {
 }  // namespace
 
 void build_root(const std::string& root, const std::vector<MountOp>& mounts, const Reporter& report) {
-  // Nothing that happens here may reach the host, nor the other way round.
-  if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) report.refuse(step::kPrivateMounts);
-
+  make_mounts_private(report);
   const UniqueFd empty(::open(root.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!empty) report.refuse(step::kRoot, root);
   const UniqueFd base = new_mount("tmpfs", "mode=0755,size=1m", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);

@@ -32,7 +32,6 @@ inline constexpr char kLoopback[] = "loopback";
 // Of an attempt, in order.
 inline constexpr char kSession[] = "session";
 inline constexpr char kEnterNamespaces[] = "enter_namespaces";
-inline constexpr char kEnterRoot[] = "enter_root";
 inline constexpr char kWorkingDirectory[] = "working_directory";
 inline constexpr char kRlimit[] = "rlimit";
 inline constexpr char kKeyring[] = "keyring";
