@@ -17,7 +17,7 @@ std::string signal_name(int signal) {
 }
 
 std::string exit_words(int status) {
-  const std::string words = "exit status " + std::to_string(status);
+  std::string words = "exit status " + std::to_string(status);
   if (status == 127) return words + ": command not found";
   // What a shell makes of a command that a signal ended.
   if (status > 128 && status < 128 + NSIG) return words + " (from a shell: " + signal_name(status - 128) + ")";

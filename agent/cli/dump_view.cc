@@ -180,8 +180,8 @@ class JsonDump final : public Listener {
       json.begin_object().field("offset", entry.offset).field("length", entry.length).field("kind", entry.shown.kind);
       json.field("crc", entry.checked ? "ok" : "none");
       if (!entry.shown.state.empty()) json.field("state", entry.shown.state);
-      for (const auto& [name, value] : entry.shown.fields)
-        std::visit([&](const auto& content) { json.field(name, content); }, value);
+      for (const auto& field : entry.shown.fields)
+        std::visit([&](const auto& content) { json.field(field.first, content); }, field.second);
       json.end_object();
     }
     json.end_array().key("damage").begin_array();

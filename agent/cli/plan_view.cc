@@ -13,7 +13,7 @@ struct Signs {
 constexpr Signs kLines = {"─", "┬", "├", "└", "↓", "←"};
 constexpr Signs kAscii = {"-", "+", "|", "+", "v", "<-"};
 
-std::string padded(std::string text, std::size_t columns) {
+std::string padded(const std::string& text, std::size_t columns) {
   const std::size_t used = columns_of(text);
   return text + std::string(columns > used ? columns - used : 0, ' ');
 }

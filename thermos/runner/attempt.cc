@@ -127,7 +127,7 @@ Attempt Attempt::adopt(const RunnerSpec& spec, const Container& container, const
 }
 
 Result<void> Attempt::go() {
-  const auto sent = write_all(recipe_pipe_.get(), recipe_, "recipe");
+  auto sent = write_all(recipe_pipe_.get(), recipe_, "recipe");
   recipe_pipe_.reset();
   recipe_ = {};
   return sent;
@@ -136,7 +136,7 @@ Result<void> Attempt::go() {
 std::optional<AttemptStatus> Attempt::status() const {
   const auto content = read_file(status_file_);
   if (!content) return std::nullopt;
-  const auto status = last_status(*content);
+  auto status = last_status(*content);
   // A file of another launcher's (the checkpoint was damaged and this run begun anew) says nothing about this one.
   if (!status || status->launcher != launcher_) return std::nullopt;
   return status;
