@@ -2,6 +2,8 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -14,13 +16,17 @@
 
 namespace dewar {
 
-/// Makes the test's process the reaper of every orphan its processes leave (PR_SET_CHILD_SUBREAPER), remembers the
-/// mounts there are, and in expect_clean() tells what is new: mounts, processes, and cgroups with `tag` in their name.
-/// Tests that run at the same time do not disturb each other if their tags differ.
+/// Makes the test's process the reaper of every orphan its processes leave (PR_SET_CHILD_SUBREAPER), gives it a mount
+/// namespace of its own, remembers the mounts there are, and in expect_clean() tells what is new: mounts, processes,
+/// and cgroups with `tag` in their name. Tests that run at the same time do not disturb each other if their tags
+/// differ.
 class LeakCheck {
  public:
-  explicit LeakCheck(std::string tag) : tag_(std::move(tag)), mounts_(mounts()) {
+  explicit LeakCheck(std::string tag) : tag_(std::move(tag)) {
     ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    EXPECT_EQ(::unshare(CLONE_NEWNS), 0);
+    EXPECT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    mounts_ = mounts();
   }
 
   /// Waits for what is ending already (everything must have been killed), then looks.

@@ -286,7 +286,7 @@ void Runner::launcher_ended(const Key& key) {
   const auto status = attempt.status();
   if (status) tell_running(attempt, *status);
   const Usage used = attempt.finish();
-  oom_kills_ += used.oom_kills;
+  note_oom_kills(key.first, used.oom_kills);
   if (container_) {
     if (auto total = container_->cgroup().usage()) {
       Usage task = *total;
@@ -345,19 +345,25 @@ void Runner::memory_exhausted(int attempts_left) {
                         [this, attempts_left] { memory_exhausted(attempts_left - 1); });
 }
 
+void Runner::note_oom_kills(const std::string& process, std::int64_t count) {
+  oom_kills_ += count;
+  if (count > 0) oom_victims_ += (oom_victims_.empty() ? "" : ", ") + process;
+}
+
 bool Runner::fail_if_out_of_memory() {
-  std::string victims;
+  if (out_of_memory_) return true;
+  std::string victims = oom_victims_;
   std::int64_t kills = oom_kills_;
   for (const auto& [key, attempt] : attempts_) {
     const std::int64_t of_run = attempt.usage().oom_kills;
     kills += of_run;
-    if (of_run > 0) victims += (victims.empty() ? " in " : ", ") + key.first;
+    if (of_run > 0) victims += (victims.empty() ? "" : ", ") + key.first;
   }
   if (const auto total = container_->cgroup().usage()) kills = std::max(kills, total->oom_kills);
-  if (kills == 0 || out_of_memory_) return out_of_memory_;
+  if (kills == 0) return false;
   out_of_memory_ = true;
   const std::string words = "the memory limit of " + format_bytes(spec_.sandbox.limits.memory) +
-                            " was reached and the kernel killed a process" + victims +
+                            " was reached and the kernel killed a process" + (victims.empty() ? "" : " in " + victims) +
                             "; the whole task was ended with it";
   log_.line(words);
   machine_.fail(words);

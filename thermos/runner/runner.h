@@ -69,6 +69,7 @@ class Runner final : private TaskEffects {
   RunEnd describe_end(const Attempt& attempt, const std::optional<AttemptStatus>& status, const Usage& used) const;
   void container_ended();
   void memory_exhausted(int attempts_left);
+  void note_oom_kills(const std::string& process, std::int64_t count);
   bool fail_if_out_of_memory();
   void kill_task(std::optional<Duration> wait, const std::string& who);
   void sample();
@@ -91,6 +92,7 @@ class Runner final : private TaskEffects {
   Time last_sample_{};
   double last_task_cpu_us_ = 0;
   std::int64_t oom_kills_ = 0;  ///< of runs that have ended
+  std::string oom_victims_;     ///< their processes
   bool out_of_memory_ = false, done_ = false;
 };
 
