@@ -84,9 +84,9 @@ TEST(Scenario, S09_ARunnerKilledAgainAndAgainStillEndsTheTaskTruly) {
 name: t
 max_failures: 2
 processes:
-  - {name: a, cmdline: 'echo a >> starts; sleep 0.05'}
+  - {name: a, cmdline: 'echo a >> starts; sleep 0.05', min_duration: 0}
   - {name: b, cmdline: 'echo b >> starts; exit 1', max_failures: 2, min_duration: 0}
-  - {name: c, cmdline: 'echo c >> starts; sleep 0.05', final: true}
+  - {name: c, cmdline: 'echo c >> starts; sleep 0.05', final: true, min_duration: 0}
 order: [a, b]
 )yaml");
     int code = -SIGKILL;
