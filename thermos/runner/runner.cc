@@ -353,13 +353,14 @@ void Runner::note_oom_kills(const std::string& process, std::int64_t count) {
 bool Runner::fail_if_out_of_memory() {
   if (out_of_memory_) return true;
   std::string victims = oom_victims_;
+  const auto total = container_->cgroup().usage();  // read before the runs', which then know of every kill it counts
   std::int64_t kills = oom_kills_;
   for (const auto& [key, attempt] : attempts_) {
     const std::int64_t of_run = attempt.usage().oom_kills;
     kills += of_run;
     if (of_run > 0) victims += (victims.empty() ? "" : ", ") + key.first;
   }
-  if (const auto total = container_->cgroup().usage()) kills = std::max(kills, total->oom_kills);
+  if (total) kills = std::max(kills, total->oom_kills);
   if (kills == 0) return false;
   out_of_memory_ = true;
   const std::string words = "the memory limit of " + format_bytes(spec_.sandbox.limits.memory) +
