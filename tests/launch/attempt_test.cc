@@ -224,7 +224,8 @@ TEST_F(AttemptTest, CannotLookIntoOneThatIsBeingStarted) {
   const AttemptRecipe spy = attempt_recipe(
       "while [ ! -e /sandbox/stop ]; do for p in /proc/[0-9]*; do\n"
       "  if [ $p != /proc/$$ ] && [ $p/exe -ef /usr/bin/true ]; then echo true > /sandbox/met\n"
-      "  elif [ $p != /proc/$$ ] && [ -e $p/exe ] && [ ! $p/exe -ef /usr/bin/true ]; then echo $p > /sandbox/seen; fi\n"
+      "  elif [ $p != /proc/$$ ] && [ -e $p/exe ] && [ ! $p/exe -ef /usr/bin/true ] && [ -e $p/exe ]; then echo $p > "
+      "/sandbox/seen; fi\n"  // the last question: it has not ended meanwhile
       "done; done");
   const pid_t launcher = start(spy);
   wait_for_stage(spy, AttemptStage::kRunning);
