@@ -26,7 +26,7 @@ HostRoot merged_usr() {
   return host;
 }
 
-RootSpec task() { return {"/work/run/sandbox", "/work/run/.logs", {}, {}}; }
+RootSpec task() { return {"/srv/run/sandbox", "/srv/run/.logs", {}, {}}; }
 
 std::vector<std::string> targets(const std::vector<MountOp>& ops, MountKind kind) {
   std::vector<std::string> found;
@@ -98,7 +98,7 @@ TEST(Root, OnlyTheSandboxAndDeviceNodesAreWritableBinds) {
   spec.binds = {{"/data/models", "/models"}};
   for (const MountOp& op : make_root(merged_usr(), spec)) {
     if (op.kind != MountKind::kBind || op.read_only) continue;
-    EXPECT_TRUE(op.devices || op.target == "/work/run/sandbox") << op.target;
+    EXPECT_TRUE(op.devices || op.target == "/srv/run/sandbox") << op.target;
   }
 }
 
