@@ -7,6 +7,7 @@
 
 #include "base/files.h"
 #include "tests/launch/launch_fixture.h"
+#include "tests/support/own_mounts.h"
 
 namespace dewar::testing {
 namespace {
@@ -97,9 +98,9 @@ TEST_F(ContainerTest, IgnoresSetUserIdAndDeviceNodesOnItsMounts) {
 
 TEST_F(ContainerTest, LeavesNoMountOfItsOnTheHost) {
   // The hardest host tells everything it mounts to all its peers; here in a namespace that is only this test's.
-  ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
-  ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
-  ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_SHARED, nullptr), 0);
+  take_own_mounts();
+  if (::mount(nullptr, "/", nullptr, MS_REC | MS_SHARED, nullptr) != 0)
+    GTEST_SKIP() << "in a chroot, whose root is no mount that could be shared";
   const std::string before = slurp("/proc/self/mountinfo");
   make_container();
   EXPECT_EQ(slurp("/proc/self/mountinfo").find(scratch()), std::string::npos);

@@ -2,8 +2,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -13,6 +11,7 @@
 #include <string>
 
 #include "base/files.h"
+#include "tests/support/own_mounts.h"
 
 namespace dewar {
 
@@ -24,8 +23,7 @@ class LeakCheck {
  public:
   explicit LeakCheck(std::string tag) : tag_(std::move(tag)) {
     ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-    EXPECT_EQ(::unshare(CLONE_NEWNS), 0);
-    EXPECT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+    take_own_mounts();
     mounts_ = mounts();
   }
 
