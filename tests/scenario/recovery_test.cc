@@ -97,7 +97,7 @@ order: [a, b]
       const auto pidfd = open_child(task.runner_pid());
       ASSERT_TRUE(pidfd);
       pollfd end{pidfd->get(), POLLIN, 0};
-      ::poll(&end, 1, static_cast<int>(random() % static_cast<unsigned>(25 + 3 * kills)));
+      ::poll(&end, 1, static_cast<int>(random() % static_cast<unsigned>(25 + 12 * kills)));
       (void)send_signal(*pidfd, SIGKILL);
       code = task.wait_exit();
     }
