@@ -29,6 +29,7 @@ class ControlTest : public testing::Test {
   }
   void note(const std::string& verb, std::optional<Duration> wait) {
     asked_ += verb + (wait ? " " + std::to_string(*wait / 1ms) : "") + "\n";
+    if (on_request_) on_request_();
     if (std::ranges::count(asked_, '\n') >= stop_after_) loop_.stop();
   }
   /// Runs the loop until `count` requests were obeyed in all.
@@ -41,6 +42,7 @@ class ControlTest : public testing::Test {
   TempFolder folder_;
   EventLoop loop_;
   std::string history_, asked_;
+  std::function<void()> on_request_;
   std::ptrdiff_t stop_after_ = 1;
   ControlServer server_;
 };
@@ -92,6 +94,19 @@ TEST_F(ControlTest, ASubscriberThatNeverReadsIsDroppedNotWaitedFor) {
   serve(1);
   const std::string block(1u << 20, 'x');
   for (int i = 0; i < 8; ++i) server_.publish(block);
+  EXPECT_FALSE(server_.has_subscribers());
+}
+
+TEST_F(ControlTest, WhoAsksAndLeavesAtOnceIsObeyedAndForgotten) {
+  on_request_ = [this] { server_.publish("news"); };  // as a kill does; it finds the asker gone
+  {
+    auto client = RunnerClient::connect(folder_.path());
+    ASSERT_TRUE(client);
+    ASSERT_TRUE(client->subscribe());
+    ASSERT_TRUE(client->kill());
+  }
+  serve(1);
+  EXPECT_EQ(asked_, "first\n");
   EXPECT_FALSE(server_.has_subscribers());
 }
 

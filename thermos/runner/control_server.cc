@@ -30,18 +30,25 @@ void ControlServer::accept() {
 }
 
 void ControlServer::read_from(int fd) {
-  Client& client = clients_.at(fd);
   char block[512];
   const ssize_t n = retry_eintr([&] { return ::recv(fd, block, sizeof block, 0); });
   if (n < 0 && errno == EAGAIN) return;
   if (n <= 0) return drop(fd);
-  client.request.append(block, static_cast<std::size_t>(n));
-  for (std::size_t end; (end = client.request.find('\n')) != std::string::npos;) {
+  clients_.at(fd).request.append(block, static_cast<std::size_t>(n));
+  for (;;) {
+    // Obeying may publish, and publishing drops a client that has gone: look for it anew each time.
+    const auto found = clients_.find(fd);
+    if (found == clients_.end()) return;
+    Client& client = found->second;
+    const std::size_t end = client.request.find('\n');
+    if (end == std::string::npos) {
+      if (client.request.size() > sizeof block || !send_to(client)) drop(fd);
+      return;
+    }
     const std::string line = client.request.substr(0, end);
     client.request.erase(0, end + 1);
     if (!obey(client, line)) return drop(fd);
   }
-  if (client.request.size() > sizeof block || !send_to(client)) drop(fd);
 }
 
 bool ControlServer::obey(Client& client, const std::string& line) {
