@@ -8,7 +8,7 @@ namespace dewar {
 namespace {
 
 constexpr std::string_view kMagic = "DWRC";
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 constexpr std::size_t kHeaderSize = 16;  // magic, version, length and CRC of the body
 
 enum class Kind : std::uint8_t { kContainer, kAttempt };
@@ -20,7 +20,7 @@ bool sensible(const ContainerRecipe& recipe) {
   for (const MountOp& op : recipe.mounts) {
     if (op.kind > MountKind::kMask) return false;
   }
-  return recipe.network <= Network::kNone;
+  return recipe.network <= Network::kBridge;
 }
 
 bool sensible(const AttemptRecipe& recipe) {
@@ -56,7 +56,8 @@ Result<Recipe> decode_recipe(std::string_view bytes) {
   std::uint32_t version = 0, length = 0, crc = 0;
   Decoder header(bytes.substr(kMagic.size(), kHeaderSize - kMagic.size()));
   header(version, length, crc);
-  if (version != kVersion) return refused("its version is " + std::to_string(version) + ", not 1");
+  if (version != kVersion)
+    return refused("its version is " + std::to_string(version) + ", not " + std::to_string(kVersion));
   const std::string_view body = bytes.substr(kHeaderSize);
   if (body.size() != length) return refused("its length is not the one it tells");
   if (crc32c(body) != crc) return refused("its checksum is wrong");

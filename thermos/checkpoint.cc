@@ -236,7 +236,7 @@ Result<void> Checkpoint::end_if_finished() {
 }
 
 Result<void> Checkpoint::append(const Record& record) {
-  if (std::holds_alternative<SampleRecord>(record)) return {};  // never in a file
+  if (std::holds_alternative<SampleRecord>(record) || std::holds_alternative<EventRecord>(record)) return {};
   const std::string bytes = framed(encode_record(record));
   const auto* process = std::get_if<ProcessRecord>(&record);
   if (process && process->state != ProcessState::kWaiting) {

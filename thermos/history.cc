@@ -85,6 +85,10 @@ Result<void> TaskHistory::apply(const Record& record) {
   }
   if (const auto* told = std::get_if<ProcessRecord>(&record)) return apply_process(*this, *told);
   if (const auto* told = std::get_if<TaskRecord>(&record)) return apply_task(*this, *told);
+  if (const auto* told = std::get_if<EventRecord>(&record)) {
+    if (events.size() < kMaxEvents) events.push_back(*told);
+    return {};
+  }
   return apply_sample(*this, std::get<SampleRecord>(record));
 }
 

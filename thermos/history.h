@@ -25,9 +25,12 @@ struct RunHistory {
 /// What the records of a task add up to: the same whether they come from the file of a dead runner or from the socket
 /// of a living one.
 struct TaskHistory {
+  static constexpr std::size_t kMaxEvents = 1000;  ///< later ones are not kept
+
   std::optional<HeaderRecord> header;
   std::vector<TaskRecord> statuses;                          ///< in order; the last one is the task's state
   std::map<std::string, std::vector<RunHistory>> processes;  ///< by name; index is the run's number
+  std::vector<EventRecord> events;                           ///< in order, at most kMaxEvents
   Usage usage;                                               ///< of the whole task
   double cpu = 0;
 

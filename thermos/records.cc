@@ -15,11 +15,12 @@ using thrift::Writer;
 
 constexpr std::int16_t kCrcField = 100, kReason = 101, kExtra = 102, kUsage = 103, kOutcome = 104;
 
-// The union's field of each kind; 100 is ours.
+// The union's field of each kind; 100 and up are ours.
 constexpr std::int16_t member_of(const HeaderRecord&) { return 1; }
 constexpr std::int16_t member_of(const ProcessRecord&) { return 2; }
 constexpr std::int16_t member_of(const TaskRecord&) { return 3; }
 constexpr std::int16_t member_of(const SampleRecord&) { return 100; }
+constexpr std::int16_t member_of(const EventRecord&) { return 101; }
 
 void put(Writer& out, std::int16_t id, const Usage& usage) {
   out.begin(id);
@@ -69,6 +70,14 @@ void put_plain(Writer& out, const SampleRecord& r) {
   put(out, 5, r.usage);
 }
 
+void put_plain(Writer& out, const EventRecord& r) {
+  out.field(1, r.time);
+  out.field(2, r.kind);
+  out.field(3, r.process);
+  out.field(4, r.run);
+  out.field(5, r.words);
+}
+
 void put_ours(Writer&, const HeaderRecord&) {}
 void put_ours(Writer& out, const ProcessRecord& r) {
   out.field(kReason, r.reason);
@@ -82,6 +91,7 @@ void put_ours(Writer& out, const TaskRecord& r) {
   out.field(kOutcome, r.outcome);
 }
 void put_ours(Writer&, const SampleRecord&) {}
+void put_ours(Writer&, const EventRecord&) {}
 
 void get(Reader& in, const Field& field, Usage& usage) {
   in.expect(field, Type::kStruct);
@@ -214,6 +224,23 @@ void take(Reader& in, const Field& f, SampleRecord& r) {
   }
 }
 
+void take(Reader& in, const Field& f, EventRecord& r) {
+  switch (f.id) {
+    case 1:
+      return in.get(f, r.time);
+    case 2:
+      return in.get(f, r.kind);
+    case 3:
+      return in.get(f, r.process);
+    case 4:
+      return in.get(f, r.run);
+    case 5:
+      return in.get(f, r.words);
+    default:
+      return in.skip(f);
+  }
+}
+
 /// Reads the fields of a record up to the stop of the inner struct, and checks the CRC on its way.
 template <class R>
 void take_all(Reader& in, std::string_view bytes, R& record) {
@@ -274,6 +301,8 @@ Result<Record> decode_record(std::string_view bytes) {
       return decode_member(in, bytes, TaskRecord{});
     case 100:
       return decode_member(in, bytes, SampleRecord{});
+    case 101:
+      return decode_member(in, bytes, EventRecord{});
     default:
       in.complain("no known kind of record");
       return fail(std::errc::bad_message, in.problem());

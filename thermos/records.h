@@ -63,7 +63,18 @@ struct SampleRecord {
   friend bool operator==(const SampleRecord&, const SampleRecord&) = default;
 };
 
-using Record = std::variant<HeaderRecord, ProcessRecord, TaskRecord, SampleRecord>;
+/// What happened beside the states of task and processes: a limit met, a port taken, a group changed by a stranger.
+/// Kept in `<run>/events`, not in Thermos's stream.
+struct EventRecord {
+  double time = 0;
+  std::string kind;     ///< one word: "disk", "memory", "port", "limits", "sandbox", …
+  std::string process;  ///< empty: the whole task
+  std::int32_t run = 0;
+  std::string words;  ///< one sentence for a person
+  friend bool operator==(const EventRecord&, const EventRecord&) = default;
+};
+
+using Record = std::variant<HeaderRecord, ProcessRecord, TaskRecord, SampleRecord, EventRecord>;
 
 /// The union's bytes, without the length, with a CRC-32C of all bytes before it in field 100 of the inner struct.
 std::string encode_record(const Record& record);

@@ -8,7 +8,7 @@ namespace dewar {
 namespace {
 
 constexpr std::string_view kMagic = "DWRS";
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 constexpr std::size_t kHeaderSize = 16;  // magic, version, length, CRC-32C of what follows
 
 Failure unfit(const std::string& words) { return fail(std::errc::bad_message, "runner spec: " + words); }
@@ -17,7 +17,7 @@ Failure unfit(const std::string& words) { return fail(std::errc::bad_message, "r
 bool sensible(const LogPolicy& log) { return log.destination <= LogDestination::kNone && log.mode <= LogMode::kRotate; }
 
 Result<void> check(const RunnerSpec& spec) {
-  bool sane = spec.sandbox.network <= Network::kNone && sensible(spec.plan.logger);
+  bool sane = spec.sandbox.network <= Network::kBridge && sensible(spec.plan.logger);
   for (const ProcessSpec& process : spec.plan.processes)
     sane = sane && (!process.logger || sensible(*process.logger)) && process.min_duration >= Duration{};
   if (!sane || spec.plan.finalization_wait < Duration{}) return unfit("it holds a value that has no meaning");

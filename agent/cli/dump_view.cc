@@ -79,6 +79,11 @@ Shown show(const TaskRecord& r) {
   return out;
 }
 
+Shown show(const EventRecord& r) {
+  return {
+      "event", r.kind, {{"time", r.time}, {"process", r.process}, {"run", std::int64_t{r.run}}, {"words", r.words}}};
+}
+
 Shown show(const SampleRecord& r) { return {"sample", "", {{"process", r.process}, {"run", std::int64_t{r.run}}}}; }
 
 /// Told of everything in a stream, from front to back.

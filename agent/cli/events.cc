@@ -3,7 +3,6 @@
 #include <optional>
 
 #include "agent/cli/words.h"
-#include "base/json_writer.h"
 #include "base/units.h"
 
 namespace dewar {
@@ -25,6 +24,12 @@ std::string line_of(const HeaderRecord& header, const Paint&) {
   if (!header.user.empty()) line += " as user " + printable(header.user);
   for (const auto& [name, port] : header.ports) line += ", port " + printable(name) + " " + std::to_string(port);
   return line;
+}
+
+std::string line_of(const EventRecord& record, const Paint& paint) {
+  const std::string whose =
+      record.process.empty() ? "" : printable(record.process) + "#" + std::to_string(record.run) + " ";
+  return whose + paint.tone(Tone::kBold, printable(record.kind)) + ": " + printable(record.words);
 }
 
 std::string line_of(const TaskRecord& record, const Paint& paint) {
@@ -49,6 +54,12 @@ void optional_field(JsonWriter& json, std::string_view name, const std::optional
 
 }  // namespace
 
+void put_event(JsonWriter& json, const EventRecord& event) {
+  json.field("kind", event.kind);
+  if (!event.process.empty()) json.field("process", event.process).field("run", event.run);
+  json.field("message", event.words);
+}
+
 std::string event_line(const Record& record, const TaskHistory& history, const Paint& paint) {
   const auto stamped = [&](double time, const std::string& words) {
     return paint.tone(Tone::kFaint, clock_time(time, true)) + " " + words;
@@ -59,6 +70,7 @@ std::string event_line(const Record& record, const TaskHistory& history, const P
   if (const auto* task = std::get_if<TaskRecord>(&record)) {
     return stamped(static_cast<double>(task->timestamp_ms) / 1e3, line_of(*task, paint));
   }
+  if (const auto* event = std::get_if<EventRecord>(&record)) return stamped(event->time, line_of(*event, paint));
   if (const auto* process = std::get_if<ProcessRecord>(&record)) {
     const auto time = time_of(*process);
     if (!time) return {};
@@ -84,6 +96,11 @@ std::string event_json(const RunView& view, const Record& record, const TaskHist
     json.begin_object().field("time", format_rfc3339(static_cast<double>(task->timestamp_ms) / 1e3));
     json.field("event", "task").field("state", to_string(task->state));
     optional_field(json, "reason", task->reason);
+    return json.end_object().take();
+  }
+  if (const auto* event = std::get_if<EventRecord>(&record)) {
+    json.begin_object().field("time", format_rfc3339(event->time)).field("event", "notice");
+    put_event(json, *event);
     return json.end_object().take();
   }
   if (const auto* process = std::get_if<ProcessRecord>(&record)) {

@@ -5,6 +5,7 @@
 
 #include "agent/cli/paint.h"
 #include "agent/cli/run_view.h"
+#include "base/json_writer.h"
 #include "thermos/history.h"
 #include "thermos/records.h"
 
@@ -14,8 +15,11 @@ namespace dewar {
 /// has the record in it already.
 std::string event_line(const Record& record, const TaskHistory& history, const Paint& paint);
 
-/// The same as one line of JSON: {"time", "event": "task" | "process" | "header", …}; empty for samples. WAITING is
-/// told, with a time of null: its record has none.
+/// The same as one line of JSON: {"time", "event": "task" | "process" | "header" | "notice", …}; empty for samples.
+/// WAITING is told, with a time of null: its record has none.
 std::string event_json(const RunView& view, const Record& record, const TaskHistory& history);
+
+/// The fields "kind", "process" and "run" (unless it is the whole task's), "message".
+void put_event(JsonWriter& json, const EventRecord& event);
 
 }  // namespace dewar

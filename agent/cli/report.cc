@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <optional>
 
+#include "agent/cli/events.h"
 #include "agent/cli/words.h"
 #include "base/json_writer.h"
 #include "base/units.h"
@@ -144,6 +145,13 @@ std::string report_json(const RunView& view, const TaskHistory& history, bool pr
   for (const TaskRecord& status : history.statuses) {
     json.begin_object().field("state", to_string(status.state));
     json.field("time", format_rfc3339(static_cast<double>(status.timestamp_ms) / 1e3)).end_object();
+  }
+  json.end_array();
+  json.key("events").begin_array();
+  for (const EventRecord& event : history.events) {
+    json.begin_object().field("time", format_rfc3339(event.time));
+    put_event(json, event);
+    json.end_object();
   }
   json.end_array();
   put_limits(json, view.limits);

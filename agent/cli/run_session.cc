@@ -8,10 +8,12 @@
 
 #include <csignal>
 #include <cstring>
+#include <utility>
 
 #include "base/files.h"
 #include "base/process.h"
 #include "thermos/checkpoint.h"
+#include "thermos/events.h"
 #include "thermos/prepare.h"
 
 namespace dewar {
@@ -54,9 +56,11 @@ bool RunSession::has_ended() {
   const std::string root = spec_.run_folder + "/checkpoints";
   auto history = read_history(root, spec_.task_id);
   if (!history || !history->terminal()) return false;
-  seen_ = 0;
+  begin_anew();
   const auto stream = read_file(root + "/checkpoints/" + spec_.task_id + "/runner");
   for (const Record& record : stream ? replay(*stream).records : std::vector<Record>{}) take(record);
+  for (const EventRecord& event : read_events(spec_.run_folder)) take(event);
+  history->events = std::move(history_.events);
   history_ = std::move(history).take();
   return true;
 }
@@ -69,7 +73,7 @@ Result<void> RunSession::connect() {
     if (has_ended()) return {};
     DEWAR_TRY(count_death());
   }
-  seen_ = 0;
+  begin_anew();
   connected_ = clock_.now();
   (void)client_->subscribe();  // a runner that has just ended does not hear it; reading will tell
   DEWAR_TRY(loop_.watch(client_->fd().get(), [this] { read_records(); }));
@@ -129,15 +133,24 @@ void RunSession::read_records() {
   connection_closed();
 }
 
+/// A new connection tells everything from the start.
+void RunSession::begin_anew() {
+  seen_ = events_seen_ = 0;
+  fresh_ = true;
+}
+
 void RunSession::take(const Record& record) {
-  if (seen_ == 0) history_ = {};  // a new connection tells everything from the start
+  if (std::exchange(fresh_, false)) history_ = {};
   if (auto applied = history_.apply(record); !applied) {
     presenter_.note("a record from the runner does not fit: " + applied.error().message());
     return;
   }
   if (std::holds_alternative<SampleRecord>(record)) return;
-  if (++seen_ <= told_) return;
-  told_ = seen_;
+  const bool event = std::holds_alternative<EventRecord>(record);
+  std::size_t& seen = event ? events_seen_ : seen_;
+  std::size_t& told = event ? events_told_ : told_;
+  if (++seen <= told) return;
+  told = seen;
   presenter_.event(record, history_);
 }
 

@@ -38,6 +38,7 @@ class RunSession {
   Result<bool> wait_for_socket(const UniqueFd& events, const UniqueFd& runner);
   bool has_ended();
   void read_records();
+  void begin_anew();
   void take(const Record& record);
   void connection_closed();
   Result<void> count_death();
@@ -55,10 +56,12 @@ class RunSession {
   std::optional<RunnerClient> client_;
   UniqueFd signals_;
   TaskHistory history_;
-  std::size_t told_ = 0;  ///< records that were shown as events, over all runners
-  std::size_t seen_ = 0;  ///< records of this connection
-  pid_t child_ = -1;      ///< the runner, if we have started it
-  int restarts_ = 0;      ///< in a row
+  std::size_t told_ = 0;                           ///< records that were shown as events, over all runners
+  std::size_t seen_ = 0;                           ///< records of this connection
+  std::size_t events_told_ = 0, events_seen_ = 0;  ///< the same for event records, which come from a file of their own
+  bool fresh_ = true;                              ///< nothing has come over this connection yet
+  pid_t child_ = -1;                               ///< the runner, if we have started it
+  int restarts_ = 0;                               ///< in a row
   Time connected_{};
   Wish wish_ = Wish::kNone;
   EventLoop::TimerId frame_timer_ = 0;

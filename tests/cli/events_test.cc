@@ -65,6 +65,16 @@ TEST_F(EventsTest, WaitingIsToldToProgramsOnly) {
   EXPECT_EQ(json(record), R"({"time":null,"event":"process","process":"report","run":0,"state":"WAITING"})");
 }
 
+TEST_F(EventsTest, AnEventTellsItsKindAndWhoseItIs) {
+  EventRecord event{kStart, "disk", "", 0, "the sandbox is full"};
+  EXPECT_EQ(line(event), "03:04:05.000 disk: the sandbox is full");
+  EXPECT_EQ(json(event), R"({"time":"2026-01-02T03:04:05.000000Z","event":"notice","kind":"disk",)"
+                         R"("message":"the sandbox is full"})");
+  event.process = "serve";
+  event.run = 2;
+  EXPECT_EQ(line(event), "03:04:05.000 serve#2 disk: the sandbox is full");
+}
+
 TEST_F(EventsTest, SamplesAreNoEvents) {
   SampleRecord sample;
   sample.process = "serve";

@@ -112,7 +112,7 @@ TEST_P(RecipeDamage, IsRefusedWhenAnyBitIsFlipped) {
 /// A recipe around any body, with a checksum that fits.
 std::string sealed(const std::string& body) {
   Encoder header;
-  header(std::uint32_t{1}, static_cast<std::uint32_t>(body.size()), crc32c(body));
+  header(std::uint32_t{2}, static_cast<std::uint32_t>(body.size()), crc32c(body));
   return "DWRC" + header.take() + body;
 }
 
@@ -140,16 +140,16 @@ TEST(RecipeCodec, RefusesValuesWithoutAMeaning) {
   strange_mount.mounts[0].kind = static_cast<MountKind>(200);
   EXPECT_FALSE(decode_recipe(encode_recipe(strange_mount)));
   ContainerRecipe strange_network = full_container();
-  strange_network.network = static_cast<Network>(2);
+  strange_network.network = static_cast<Network>(3);
   EXPECT_FALSE(decode_recipe(encode_recipe(strange_network)));
 }
 
 TEST(RecipeCodec, NamesAVersionItDoesNotKnow) {
   std::string bytes = encode_recipe(full_attempt());
-  bytes[4] = 2;
+  bytes[4] = 9;
   const auto decoded = decode_recipe(bytes);
   ASSERT_FALSE(decoded);
-  EXPECT_NE(decoded.error().message().find("version is 2"), std::string::npos);
+  EXPECT_NE(decoded.error().message().find("version is 9"), std::string::npos);
 }
 
 }  // namespace

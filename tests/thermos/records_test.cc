@@ -59,7 +59,8 @@ std::vector<Record> full_records() {
   task.boot_id = "b";
   task.usage = usage;
   task.outcome = TaskState::kKilled;
-  return {header, process, task, SampleRecord{"p", 3, 1.25, 0.5, usage}};
+  return {header, process, task, SampleRecord{"p", 3, 1.25, 0.5, usage},
+          EventRecord{1700000000.5, "disk", "p", 3, "the sandbox is full"}};
 }
 
 const char* const kGoldenForked =
@@ -218,6 +219,7 @@ nlohmann::json describe(const TaskRecord& r) {
             {"runner_uid", r.runner_uid}}}};
 }
 nlohmann::json describe(const SampleRecord&) { return {}; }
+nlohmann::json describe(const EventRecord&) { return {}; }
 
 TEST(Tapes, EveryRecordOfThermosReadsAsThermosReadsIt) {
   std::istringstream lines(tapes::content(tapes::root() + "/decoded.jsonl"));

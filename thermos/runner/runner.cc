@@ -24,11 +24,13 @@ Runner::Runner(RunnerSpec spec, RunnerOptions options)
     : spec_(std::move(spec)),
       options_(options),
       log_(spec_.run_folder + "/runner.log"),
+      events_(spec_.run_folder),
       control_(loop_,
                {[this] {
                   auto bytes = read_file(spec_.run_folder + "/checkpoints/checkpoints/" + spec_.task_id + "/runner");
                   std::string all = bytes ? std::move(bytes).take() : std::string{};
                   for (const Record& record : unwritten_) all += framed(encode_record(record));
+                  for (const EventRecord& event : read_events(spec_.run_folder)) all += framed(encode_record(event));
                   return all;
                 },
                 [this](std::optional<Duration> wait) { kill_task(wait, "on request"); },
@@ -185,6 +187,8 @@ Result<void> Runner::open_container(const TaskHistory& history) {
   } else {
     log_.line(oom.error().message());
   }
+  watchers_ = make_watchers({loop_, clock_, spec_, *container_, [this](EventRecord event) { tell(std::move(event)); },
+                             [this](const std::string& reason) { fail_task(reason); }});
   return {};
 }
 
@@ -210,6 +214,13 @@ void Runner::record(const Record& record) {
   unwritten_.push_back(record);
   write_pending();
   control_.publish(framed(encode_record(record)));
+}
+
+void Runner::tell(EventRecord event) {
+  if (event.time == 0) event.time = clock_.wall();
+  log_.line(event.kind + ": " + (event.process.empty() ? "" : event.process + ": ") + event.words);
+  if (auto written = events_.append(event); !written) log_.line(written.error().message());
+  control_.publish(framed(encode_record(event)));
 }
 
 /// A disk that takes no more is no reason to touch a running task: records wait in memory and are tried again.
@@ -366,10 +377,14 @@ bool Runner::fail_if_out_of_memory() {
   const std::string words = "the memory limit of " + format_bytes(spec_.sandbox.limits.memory) +
                             " was reached and the kernel killed a process" + (victims.empty() ? "" : " in " + victims) +
                             "; the whole task was ended with it";
-  log_.line(words);
-  machine_.fail(words);
-  for (auto& [key, attempt] : attempts_) attempt.signal(SIGKILL);
+  fail_task(words);
   return true;
+}
+
+void Runner::fail_task(const std::string& reason) {
+  log_.line(reason);
+  machine_.fail(reason);
+  for (auto& [key, attempt] : attempts_) attempt.signal(SIGKILL);
 }
 
 /// Samples for those who watch; nobody watching means no wake-ups.
@@ -394,6 +409,7 @@ void Runner::sample() {
 
 void Runner::clean_up() {
   write_pending();
+  watchers_.clear();
   container_.reset();
   if (auto swept = Container::sweep(container_spec(), kSweepTimeoutMs); !swept) log_.line(swept.error().message());
   if (auto moved = checkpoint_->finish(); !moved) log_.line(moved.error().message());

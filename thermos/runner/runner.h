@@ -11,8 +11,10 @@
 #include "base/result.h"
 #include "isolation/container.h"
 #include "thermos/checkpoint.h"
+#include "thermos/events.h"
 #include "thermos/runner/attempt.h"
 #include "thermos/runner/control_server.h"
+#include "thermos/runner/watchers.h"
 #include "thermos/runner_spec.h"
 #include "thermos/task_machine.h"
 
@@ -71,15 +73,19 @@ class Runner final : private TaskEffects {
   void memory_exhausted(int attempts_left);
   void note_oom_kills(const std::string& process, std::int64_t count);
   bool fail_if_out_of_memory();
+  void fail_task(const std::string& reason);
   void kill_task(std::optional<Duration> wait, const std::string& who);
   void sample();
   void write_pending();
+  /// Writes an event down and tells it to subscribers; a `time` of 0 is filled in.
+  void tell(EventRecord event);
   void clean_up();
 
   const RunnerSpec spec_;
   const RunnerOptions options_;
   const SystemClock clock_;
   const Log log_;
+  const EventFile events_;
   EventLoop loop_;
   ControlServer control_;
   TaskMachine machine_;
@@ -87,6 +93,7 @@ class Runner final : private TaskEffects {
   std::vector<Record> unwritten_;  ///< while the disk is full: kept, published, and tried again
   std::optional<Container> container_;
   std::map<Key, Attempt> attempts_;
+  std::vector<std::unique_ptr<Watcher>> watchers_;
   UniqueFd signals_, inotify_, oom_;
   EventLoop::TimerId tick_timer_ = 0, sample_timer_ = 0, write_timer_ = 0, oom_timer_ = 0;
   Time last_sample_{};
