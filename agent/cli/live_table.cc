@@ -4,12 +4,14 @@
 #include <array>
 #include <cstdio>
 
+#include "agent/cli/events.h"
 #include "agent/cli/words.h"
 #include "base/units.h"
 
 namespace dewar {
 namespace {
 
+constexpr std::size_t kEventsShown = 3;  // the youngest
 constexpr std::size_t kColumns = 8, kGap = 2;
 constexpr std::array<const char*, kColumns> kTitles{"name",    "run",      "status", "return code",
                                                     "started", "finished", "cpu",    "ram"};
@@ -174,6 +176,11 @@ std::vector<Line> table_lines(const RunView& view, const TaskHistory& history, d
     lines.push_back(line_of(row, widths, width, paint, false));
     if (row.note.empty()) continue;
     lines.push_back(plain_line((paint.utf8 ? "  └ " : "  ` ") + row.note, Tone::kWarn, width, paint));
+  }
+  const auto& events = history.events;
+  for (std::size_t i = events.size() - std::min(events.size(), kEventsShown); i < events.size(); ++i) {
+    lines.push_back(plain_line("  " + event_line(events[i], history, {.color = false, .utf8 = paint.utf8}), Tone::kWarn,
+                               width, paint));
   }
   return lines;
 }

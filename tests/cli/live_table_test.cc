@@ -91,6 +91,15 @@ TEST_F(LiveTableTest, TheTimeStandsStillAtTheEnd) {
   EXPECT_THAT(shown(100), HasSubstr("✘ FAILED  web  1:01:40  http=31000\nname "));
 }
 
+TEST_F(LiveTableTest, TheLastThreeEventsStandBelow) {
+  for (const char* words : {"one", "two", "three", "four"}) history_.events.push_back({kStart, "disk", "", 0, words});
+  const std::string text = shown(100);
+  EXPECT_TRUE(text.ends_with("  03:04:05.000 disk: two\n  03:04:05.000 disk: three\n  03:04:05.000 disk: four\n"))
+      << text;
+  EXPECT_THAT(text, Not(HasSubstr("one")));
+  EXPECT_THAT(shown(20), HasSubstr("  03:04:05.000 disk…\n"));
+}
+
 TEST(LiveAreaTest, ALaterFrameStartsWhereTheEarlierDid) {
   LiveArea area;
   EXPECT_EQ(area.frame({{"a", 1}, {"b", 1}}, 80, 24, {}), "\ra\x1b[K\r\nb\x1b[K\r\n\x1b[J");
