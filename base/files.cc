@@ -141,6 +141,13 @@ Result<void> remove_tree(const std::string& path) {
   return remove_below(dir.get(), name, info.st_dev, path);
 }
 
+Result<void> remove_tree_at(const UniqueFd& dir, const std::string& name) {
+  struct stat info {};
+  if (::fstatat(dir.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
+    return errno == ENOENT ? Result<void>{} : fail_errno("stat " + name);
+  return remove_below(dir.get(), name, info.st_dev, name);
+}
+
 bool exists(const std::string& path) {
   struct stat info {};
   return ::lstat(path.c_str(), &info) == 0;

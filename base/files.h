@@ -51,6 +51,8 @@ Result<std::vector<std::string>> list_dir(const std::string& path);
 /// Removes a file or a whole tree without following a symlink or crossing into another file system. No error if it is
 /// not there.
 Result<void> remove_tree(const std::string& path);
+/// The same for `name` directly below `dir`.
+Result<void> remove_tree_at(const UniqueFd& dir, const std::string& name);
 
 bool exists(const std::string& path);
 

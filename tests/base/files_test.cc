@@ -67,6 +67,13 @@ TEST(Files, RemoveTreeLeavesWhatALinkPointsTo) {
   EXPECT_FALSE(exists(temp / "doomed"));
   EXPECT_TRUE(exists(temp / "kept/file"));
   EXPECT_TRUE(remove_tree(temp / "doomed")) << "removing twice is no error";
+
+  ASSERT_TRUE(make_dirs(temp / "below/deep"));
+  const auto below = open_file(temp.path(), O_RDONLY | O_DIRECTORY);
+  ASSERT_TRUE(below);
+  ASSERT_TRUE(remove_tree_at(*below, "below"));
+  EXPECT_FALSE(exists(temp / "below"));
+  EXPECT_TRUE(remove_tree_at(*below, "below"));
 }
 
 TEST(Log, ShowsControlCharactersInsteadOfSendingThem) {
