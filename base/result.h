@@ -41,6 +41,8 @@ class [[nodiscard]] Result {
   explicit operator bool() const { return held_.index() == 0; }
   const Held& operator*() const& requires(!std::is_void_v<T>) { return std::get<0>(held_); }
   Held& operator*() & requires(!std::is_void_v<T>) { return std::get<0>(held_); }
+  /// By value, so that `for (auto& x : *f())` and `auto& x = *f()` keep what they look at alive.
+  Held operator*() && requires(!std::is_void_v<T>) { return std::get<0>(std::move(held_)); }
   const Held* operator->() const requires(!std::is_void_v<T>) { return &std::get<0>(held_); }
   Held* operator->() requires(!std::is_void_v<T>) { return &std::get<0>(held_); }
   const Error& error() const& { return std::get<1>(held_); }
