@@ -1,0 +1,175 @@
+"""Starting an attempt in a running task, and a whole task of one process."""
+import functools
+import json
+import os
+import shutil
+import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from harness import LIMIT, OURS, Benchmark
+
+TASK = """name: bench
+processes: [{name: "true", cmdline: "true", min_duration: 0}]
+resources: {cpu: 0.5, ram: 256MB}
+sandbox: {network: none, cpu_quota: 1, pids: 100}
+"""
+
+MOST_AT_ONCE = 32
+# crun refuses a hybrid host while cgroup2 holds a controller, so it is shown one without.
+WITHOUT_CGROUP2 = ["unshare", "-m", "--propagation", "private", "sh", "-c",
+                   "! mountpoint -q /sys/fs/cgroup/unified || umount /sys/fs/cgroup/unified; exec \"$@\"", "sh"]
+
+
+def output_of(*argv, **more):
+    return json.loads(subprocess.run([str(a) for a in argv], check=True, capture_output=True, **more).stdout)
+
+
+class Attempts:
+    """In a running task, from the decision to the program's first instruction."""
+
+    def __init__(self, env):
+        self.env, self.number = env, 0
+        self.filter = env.scratch / "filter"
+        self.root = env.scratch / "first-root"
+
+    def prepare(self):
+        if not self.root.exists():
+            (self.root / "proc").mkdir(parents=True)
+            shutil.copy(self.env.bin / "bench_first", self.root / "first")
+        if not self.filter.exists():
+            self.ours(1)
+
+    def ours(self, count, *options):
+        self.number += 1
+        return output_of(self.env.bin / "drive_attempts", "-n", count, "-f", self.filter, *options,
+                         self.env.scratch / f"attempts-{self.number}", self.env.bin / "bench_first")
+
+    def limit(self, count, *options):
+        self.prepare()
+        return output_of(self.env.bin / "limit_launch", "-n", count, "-f", self.filter, "-r", self.root, *options, "--",
+                         "/first")
+
+
+class Tasks:
+    """A whole task: from the command to its end."""
+
+    def __init__(self, env):
+        self.env, self.number = env, 0
+        self.file = env.scratch / "true.yaml"
+        self.bundles, self.lock = [], threading.Lock()
+
+    def run_ours(self):
+        with self.lock:
+            self.number += 1
+            name = f"t{self.number}"
+        subprocess.run([self.env.bin / "dewar", "run", "-o", "json", "--work-dir", self.env.scratch / "work", "--task-id",
+                        name, self.file], check=True, capture_output=True)
+
+    def run_peer(self, runtime):
+        """An OCI runtime; each of those that run at once has a bundle, and so a cgroup, of its own."""
+        with self.lock:
+            self.number += 1
+            name, bundle = f"dewar-bench-{self.number}", self.bundles.pop()
+        try:
+            subprocess.run([*WITHOUT_CGROUP2, runtime, "run", "-b", bundle, name], check=True, capture_output=True)
+        finally:
+            self.bundles.append(bundle)
+
+    def prepare(self):
+        self.file.write_text(TASK)
+        while len(self.bundles) < MOST_AT_ONCE:
+            self.bundles.append(make_bundle(self.env.scratch / f"bundle-{len(self.bundles)}"))
+
+    def timed(self, start, count, pause=0.0):
+        def contender():
+            self.prepare()
+            times = []
+            for _ in range(count):
+                before = time.monotonic()
+                start()
+                times.append((time.monotonic() - before) * 1e3)
+                time.sleep(pause)
+            return times
+        return contender
+
+    def rate(self, start, count, at_once):
+        def contender():
+            self.prepare()
+            before = time.monotonic()
+            with ThreadPoolExecutor(at_once) as pool:
+                for done in [pool.submit(start) for _ in range(count)]:
+                    done.result()
+            return [count / (time.monotonic() - before)]
+        return contender
+
+
+def make_bundle(folder):
+    """The same sandbox for OCI runtimes: the host's programs read-only, the same limits and namespaces."""
+    rootfs = folder / "rootfs"
+    for name in ["usr", "etc", "proc", "sys", "dev", "tmp", "sandbox"]:
+        (rootfs / name).mkdir(parents=True)
+    for name in ["bin", "sbin", "lib", "lib64"]:
+        os.symlink(f"usr/{name}", rootfs / name)
+    bind = [{"destination": f"/{name}", "type": "bind", "source": f"/{name}",
+             "options": ["rbind", "ro", "nosuid", "nodev"]} for name in ["usr", "etc"]]
+    system = [{"destination": "/proc", "type": "proc", "source": "proc"},
+              {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755", "size=65536k"]},
+              {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"]},
+              {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev"]}]
+    config = {"ociVersion": "1.0.2", "root": {"path": "rootfs", "readonly": True}, "hostname": "bench",
+              "process": {"terminal": False, "user": {"uid": 65534, "gid": 65534}, "args": ["/bin/bash", "-c", "true"],
+                          "env": ["PATH=/usr/bin:/bin"], "cwd": "/", "noNewPrivileges": True},
+              "mounts": bind + system,
+              "linux": {"cgroupsPath": f"/dewar-bench-peer/{folder.name}",
+                        "namespaces": [{"type": t} for t in ("pid", "network", "ipc", "uts", "mount", "cgroup")],
+                        "maskedPaths": ["/proc/kcore", "/proc/keys", "/proc/timer_list"],
+                        "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
+                        "resources": {"cpu": {"shares": 512, "quota": 100000, "period": 100000},
+                                      "memory": {"limit": 268435456}, "pids": {"limit": 100}}}}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def benchmarks(env):
+    attempts, tasks = Attempts(env), Tasks(env)
+    n = env.few(200)
+
+    def pick(of, key):
+        return lambda: of()[key]
+
+    def single(of):
+        return lambda: [of()["rate"]]
+
+    def ours(*options, count=n):
+        return lambda: attempts.ours(count, *options)
+
+    def limit(*options, count=n):
+        return lambda: attempts.limit(count, *options)
+
+    peers = {name: functools.partial(tasks.run_peer, name) for name in ("crun", "runc") if shutil.which(name)}
+    few = env.few(60)
+
+    def whole(name, title, count, pause):
+        contenders = {OURS: tasks.timed(tasks.run_ours, count, pause)}
+        contenders |= {peer: tasks.timed(start, count, pause) for peer, start in peers.items()}
+        return Benchmark(name, "ms", title, contenders)
+
+    def rate(at_once):
+        contenders = {OURS: tasks.rate(tasks.run_ours, n, at_once), LIMIT: single(limit("-N", "-c", at_once))}
+        contenders |= {peer: tasks.rate(start, n, at_once) for peer, start in peers.items()}
+        return Benchmark(f"task-rate-{at_once}", "tasks/s", f"whole tasks, {at_once} at once", contenders,
+                         higher_is_better=True)
+
+    return [
+        Benchmark("attempt", "us", "from the decision to an attempt's first instruction, one after the other",
+                  {OURS: pick(ours(), "first_us"), LIMIT: pick(limit(), "first_us")}),
+        Benchmark("attempt-paused", "us", "the same, 100 ms apart",
+                  {OURS: pick(ours("-z", 100, count=env.few(40)), "first_us"),
+                   LIMIT: pick(limit("-z", 100, count=env.few(40)), "first_us")}),
+        whole("task", "a whole task of `true`, one after the other", few, 0),
+        whole("task-paused", "the same, 100 ms apart", env.few(40), 0.1),
+        rate(8),
+        rate(32),
+    ]
