@@ -74,8 +74,10 @@ struct AttemptRecipe {
   std::vector<std::string> v1_cgroups;  ///< cgroup v1 folders that it joins
   std::string sweep_cgroup;             ///< a leaf of its own, of either version: all in it is killed at the end
   LogPolicy log;
-  std::string log_folder;   ///< host folder for stdout and stderr; exists
-  std::string status_file;  ///< made by the launcher (O_EXCL); see isolation/attempt_status.h
+  std::string log_folder;       ///< host folder for stdout and stderr; exists
+  std::string status_file;      ///< made by the launcher (O_EXCL); see isolation/attempt_status.h
+  std::uint64_t log_quota = 0;  ///< bytes that the output of the whole task may take; 0: no limit
+  std::string log_counter;      ///< with a quota: what its attempts count in; see isolation/log_quota.h
 };
 
 using Recipe = std::variant<ContainerRecipe, AttemptRecipe>;
@@ -100,7 +102,7 @@ void code(Coder& c, ContainerRecipe& v) {
 template <class Coder>
 void code(Coder& c, AttemptRecipe& v) {
   c(v.argv, v.env, v.cwd, v.user, v.capabilities, v.rlimits, v.seccomp, v.unified_cgroup, v.v1_cgroups, v.sweep_cgroup,
-    v.log, v.log_folder, v.status_file);
+    v.log, v.log_folder, v.status_file, v.log_quota, v.log_counter);
 }
 
 }  // namespace dewar

@@ -60,6 +60,8 @@ Result<void> apply_sample(TaskHistory& history, const SampleRecord& sample) {
     if (history.terminal()) return {};
     history.usage = sample.usage;
     history.cpu = sample.cpu;
+    history.disk_bytes = sample.disk_bytes;
+    history.disk_inodes = sample.disk_inodes;
     return {};
   }
   const auto known = history.processes.find(sample.process);

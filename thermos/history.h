@@ -33,6 +33,7 @@ struct TaskHistory {
   std::vector<EventRecord> events;                           ///< in order, at most kMaxEvents
   Usage usage;                                               ///< of the whole task
   double cpu = 0;
+  std::optional<std::int64_t> disk_bytes, disk_inodes;  ///< last sample, where the disk is limited
 
   bool empty() const { return statuses.empty() && !header; }
   /// kActive before the first status.

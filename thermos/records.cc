@@ -68,6 +68,8 @@ void put_plain(Writer& out, const SampleRecord& r) {
   out.field(3, r.time);
   out.field(4, r.cpu);
   put(out, 5, r.usage);
+  out.field(6, r.disk_bytes);
+  out.field(7, r.disk_inodes);
 }
 
 void put_plain(Writer& out, const EventRecord& r) {
@@ -219,6 +221,10 @@ void take(Reader& in, const Field& f, SampleRecord& r) {
       return in.get(f, r.cpu);
     case 5:
       return get(in, f, r.usage);
+    case 6:
+      return in.get(f, r.disk_bytes);
+    case 7:
+      return in.get(f, r.disk_inodes);
     default:
       return in.skip(f);
   }
@@ -241,18 +247,22 @@ void take(Reader& in, const Field& f, EventRecord& r) {
   }
 }
 
-/// Reads the fields of a record up to the stop of the inner struct, and checks the CRC on its way.
+/// Reads the fields of a record up to the stop of the inner struct, and checks the CRC on its way. Only Thermos's own
+/// kinds may come without one.
 template <class R>
 void take_all(Reader& in, std::string_view bytes, R& record) {
+  bool checked = member_of(record) < kCrcField;
   for (Field f = in.field(); f.type != Type::kStop; f = in.field()) {
     if (f.id != kCrcField) {
       take(in, f, record);
       continue;
     }
+    checked = true;
     std::int32_t sum = 0;
     in.get(f, sum);
     if (static_cast<std::uint32_t>(sum) != crc32c(bytes.substr(0, f.offset))) in.complain("wrong checksum");
   }
+  if (!checked) in.complain("no checksum");
 }
 
 Result<Record> decode_member(Reader& in, std::string_view bytes, Record record) {

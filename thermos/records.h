@@ -60,6 +60,7 @@ struct SampleRecord {
   double time = 0;
   double cpu = 0;  ///< cores used since the last sample
   Usage usage;
+  std::optional<std::int64_t> disk_bytes = {}, disk_inodes = {};  ///< of the whole task, where its disk is limited
   friend bool operator==(const SampleRecord&, const SampleRecord&) = default;
 };
 
@@ -80,8 +81,8 @@ using Record = std::variant<HeaderRecord, ProcessRecord, TaskRecord, SampleRecor
 std::string encode_record(const Record& record);
 /// Exactly the bytes Thermos itself writes: no field of ours. For tests, and for the golden strings of the format.
 std::string encode_plain_record(const Record& record);
-/// Unknown fields are skipped. Errors: EBADMSG with the words what does not fit; a wrong CRC is one. A record without
-/// CRC (Thermos's own) is accepted.
+/// Unknown fields are skipped. Errors: EBADMSG with the words what does not fit; a wrong CRC is one. A record of
+/// Thermos's own kinds is accepted without CRC.
 Result<Record> decode_record(std::string_view bytes);
 
 /// Whether a record's bytes end in our checksum: Thermos's own have none.

@@ -109,7 +109,7 @@ std::string LogPump::losses() const {
     if (stream.file && stream.file->error() != 0) {
       const std::string what =
           stream.file->lost() > 0 ? std::to_string(stream.file->lost()) + " bytes lost" : std::string("not rotated");
-      say(words, stream.name + ": " + what + ": " + std::generic_category().message(stream.file->error()));
+      say(words, stream.name + ": " + what + ": " + stream.file->problem());
     }
     if (stream.console_lost > 0)
       say(words, stream.name + ": " + std::to_string(stream.console_lost) + " bytes did not reach the console");

@@ -54,6 +54,7 @@ bool refuse(AttemptStatus& status, const char* step, std::string detail = {}) {
 /// Both streams: our ends, and what becomes the child's 1 and 2.
 struct Output {
   UniqueFd folder;
+  LogQuota quota;
   std::vector<LogStream> streams;
   UniqueFd writers[2];
   int child[2] = {-1, -1};
@@ -68,11 +69,19 @@ bool open_output(const AttemptRecipe& recipe, Output& output, AttemptStatus& sta
   }
   output.folder.reset(::open(recipe.log_folder.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!output.folder) return refuse(status, step::kOpenLogs, recipe.log_folder);
+  if (recipe.log_quota > 0) {
+    auto quota = LogQuota::open(recipe.log_counter, recipe.log_quota);
+    if (!quota) {
+      errno = quota.error().code.value();
+      return refuse(status, step::kOpenLogs, recipe.log_counter);
+    }
+    output.quota = std::move(quota).take();
+  }
   for (const int number : {1, 2}) {
     LogStream stream;
     stream.name = number == 1 ? "stdout" : "stderr";
     if (to == LogDestination::kBoth) stream.console = number;
-    auto file = LogFile::open(output.folder, stream.name, recipe.log, recipe.user);
+    auto file = LogFile::open(output.folder, stream.name, recipe.log, recipe.user, output.quota);
     if (!file) {
       errno = file.error().code.value();
       return refuse(status, step::kOpenLogs, recipe.log_folder + "/" + stream.name);

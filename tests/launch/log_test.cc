@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -27,7 +28,10 @@ class LogTest : public testing::Test {
   static LogPolicy rotate(std::uint64_t size, std::uint32_t backups) {
     return {LogDestination::kFile, LogMode::kRotate, size, backups};
   }
-  Result<LogFile> open(const LogPolicy& policy = {}) { return LogFile::open(folder_, "stdout", policy, user_); }
+  Result<LogFile> open(const LogPolicy& policy = {}) { return open("stdout", policy, quota_); }
+  Result<LogFile> open(const std::string& name, const LogPolicy& policy, LogQuota& quota) {
+    return LogFile::open(folder_, name, policy, user_, quota);
+  }
   std::string read(const std::string& name) const {
     auto text = read_file(path_ + "/" + name);
     return text ? std::move(text).take() : "(none)";
@@ -38,6 +42,7 @@ class LogTest : public testing::Test {
   std::string path_;
   UniqueFd folder_;
   User user_;
+  LogQuota quota_;
 };
 
 using Names = std::vector<std::string>;
@@ -146,6 +151,114 @@ TEST_F(LogTest, TheFileIsReadableToAllWhateverTheUmask) {
   struct stat info {};
   ::stat((path_ + "/stdout").c_str(), &info);
   EXPECT_EQ(info.st_mode & 0777, 0644u);
+}
+
+/// All output of a task under one quota.
+class LogQuotaTest : public LogTest {
+ protected:
+  void SetUp() override {
+    LogTest::SetUp();
+    ASSERT_TRUE(make_dirs(path_ + "/counter"));
+  }
+  LogQuota limited(std::uint64_t bytes) const {
+    auto quota = LogQuota::open(counter_path(), bytes);
+    EXPECT_TRUE(quota) << quota.error().message();
+    return std::move(quota).take();
+  }
+  std::string counter_path() const { return path_ + "/counter/log.used"; }
+  LogUse use() const { return *read_log_use(counter_path()); }
+};
+
+// covers: limit log_quota
+TEST_F(LogQuotaTest, EndsWithTheLastByteThatHasRoomAndCountsTheRest) {
+  LogQuota quota = limited(10);
+  auto log = open("stdout", {}, quota);
+  log->write("0123456");
+  log->write("789abc");
+  log->write("d");
+  EXPECT_EQ(read("stdout"), "0123456789");
+  EXPECT_EQ(log->lost(), 4u);
+  EXPECT_EQ(log->problem(), "the task's quota of 10 B for output is full");
+  EXPECT_EQ(use().used, 10u);
+  EXPECT_EQ(use().dropped, 4u);
+}
+
+TEST_F(LogQuotaTest, IsOneForAllFilesAndProcesses) {
+  LogQuota ours = limited(10), theirs = limited(10);
+  auto out = open("stdout", {}, ours);
+  auto err = open("stderr", {}, theirs);
+  out->write("012345");
+  err->write("012345");
+  EXPECT_EQ(read("stderr"), "0123");
+  EXPECT_EQ(err->lost(), 2u);
+  EXPECT_EQ(use().used, 10u);
+}
+
+TEST_F(LogQuotaTest, ManyWritersAtOnceNeverTakeMoreThanThereIs) {
+  std::vector<pid_t> writers;
+  for (int i = 0; i < 4; ++i) {
+    writers.push_back(::fork());
+    if (writers.back() != 0) continue;
+    LogQuota quota = limited(100'000);
+    auto log = open("log" + std::to_string(i), {}, quota);
+    for (int n = 0; n < 10'000; ++n) log->write("0123456");
+    ::_exit(0);
+  }
+  for (const pid_t pid : writers) ::waitpid(pid, nullptr, 0);
+  std::size_t written = 0;
+  for (int i = 0; i < 4; ++i) written += read("log" + std::to_string(i)).size();
+  EXPECT_EQ(written, 100'000u);
+  EXPECT_EQ(use().used, 100'000u);
+  EXPECT_EQ(use().dropped, 180'000u);
+}
+
+TEST_F(LogQuotaTest, RotatingGivesBackWhatItRemoves) {
+  LogQuota quota = limited(100);
+  auto log = open("stdout", rotate(10, 2), quota);
+  for (int n = 0; n < 50; ++n) log->write("012345678\n");
+  EXPECT_EQ(log->lost(), 0u);
+  EXPECT_EQ(use().used, 20u);
+  EXPECT_EQ(read("stdout.1").size() + read("stdout.2").size() + read("stdout").size(), 20u);
+}
+
+TEST_F(LogQuotaTest, WhoRotatesKeepsTheNewestLines) {
+  LogQuota quota = limited(35);
+  auto log = open("stdout", rotate(10, 5), quota);
+  for (int n = 10; n < 30; ++n) log->write("line " + std::to_string(n) + "..\n");
+  EXPECT_EQ(log->lost(), 0u);
+  EXPECT_EQ(read("stdout.1"), "line 29..\n");
+  EXPECT_LE(use().used, 35u);
+}
+
+TEST_F(LogQuotaTest, OutlivesTheOneWhoCounted) {
+  limited(10).take(7);
+  EXPECT_EQ(limited(10).take(7), 3u);
+  EXPECT_EQ(use().used, 10u);
+}
+
+TEST_F(LogQuotaTest, FirstLossWakesWhoeverWatchesTheCounter) {
+  LogQuota quota = limited(4);
+  const UniqueFd watch(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  ASSERT_GE(::inotify_add_watch(watch.get(), counter_path().c_str(), IN_MODIFY), 0);
+  char event[1024];
+  auto log = open("stdout", {}, quota);
+  log->write("1234");
+  EXPECT_LT(::read(watch.get(), event, sizeof event), 0) << "the quota is full, but nothing is lost";
+  log->write("5");
+  EXPECT_GT(::read(watch.get(), event, sizeof event), 0);
+  log->write("6");
+  EXPECT_LT(::read(watch.get(), event, sizeof event), 0) << "told once";
+  EXPECT_EQ(use().dropped, 2u);
+}
+
+TEST_F(LogQuotaTest, ACounterThatIsNoFileIsRefused) {
+  ASSERT_EQ(::symlink("/etc/passwd", counter_path().c_str()), 0);
+  EXPECT_EQ(LogQuota::open(counter_path(), 1).error().code.value(), ELOOP);
+  ::unlink(counter_path().c_str());
+  ASSERT_EQ(::mkfifo(counter_path().c_str(), 0600), 0);
+  EXPECT_FALSE(LogQuota::open(counter_path(), 1));
+  ::unlink(counter_path().c_str());
+  EXPECT_EQ(read_log_use(counter_path())->used, 0u) << "no file: nothing counted yet";
 }
 
 /// A shell command whose stdout goes through a pump, until all is written.

@@ -34,6 +34,8 @@ AttemptRecipe full_attempt() {
   recipe.log = {LogDestination::kBoth, LogMode::kRotate, 1 << 20, 3};
   recipe.log_folder = "/logs/web/0";
   recipe.status_file = "/attempts/web.0";
+  recipe.log_quota = 10 << 20;
+  recipe.log_counter = "/log.used";
   return recipe;
 }
 
@@ -82,6 +84,8 @@ TEST(RecipeCodec, CarriesEveryFieldOfAnAttempt) {
   EXPECT_EQ(read.log.backups, 3u);
   EXPECT_EQ(read.log_folder, "/logs/web/0");
   EXPECT_EQ(read.status_file, "/attempts/web.0");
+  EXPECT_EQ(read.log_quota, 10u << 20);
+  EXPECT_EQ(read.log_counter, "/log.used");
 }
 
 class RecipeDamage : public testing::TestWithParam<bool> {

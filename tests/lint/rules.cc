@@ -59,8 +59,12 @@ std::vector<std::string> below(const std::string& room) {
 bool may_include(const std::string& path, const std::string& what) {
   const auto begins = [&](std::string_view start) { return what.starts_with(start); };
   if (path.starts_with("isolation/launch/")) {
-    constexpr std::array kSeen{"base/", "isolation/launch/", "isolation/launch_info.h", "isolation/attempt_status.h",
-                               "isolation/sandbox_spec.h"};
+    constexpr std::array kSeen{"base/",
+                               "isolation/launch/",
+                               "isolation/launch_info.h",
+                               "isolation/attempt_status.h",
+                               "isolation/sandbox_spec.h",
+                               "isolation/log_quota.h"};
     return std::ranges::any_of(kSeen, begins);
   }
   const std::string room = room_of(path);

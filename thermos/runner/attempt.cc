@@ -71,6 +71,8 @@ AttemptRecipe make_recipe(const RunnerSpec& spec, const ProcessSpec& process, in
   recipe.log = process.logger.value_or(spec.plan.logger);
   recipe.log_folder = log_folder(spec, process.name, run);
   recipe.status_file = status_file(spec, process.name, run);
+  recipe.log_quota = spec.sandbox.disk.logs;
+  if (recipe.log_quota > 0) recipe.log_counter = log_counter(spec);
   return recipe;
 }
 
@@ -79,6 +81,8 @@ AttemptRecipe make_recipe(const RunnerSpec& spec, const ProcessSpec& process, in
 std::string log_folder(const RunnerSpec& spec, const std::string& process, int run) {
   return spec.run_folder + "/.logs/" + process + "/" + std::to_string(run);
 }
+
+std::string log_counter(const RunnerSpec& spec) { return spec.run_folder + "/log.used"; }
 
 std::string status_file(const RunnerSpec& spec, const std::string& process, int run) {
   return spec.run_folder + "/attempts/" + process + "." + std::to_string(run);

@@ -13,6 +13,9 @@
 
 namespace dewar {
 
+/// What all attempts count their output in, where the task has a quota for it (isolation/log_quota.h).
+std::string log_counter(const RunnerSpec& spec);
+
 /// One living run of one process: its launcher, its leaf cgroup and its status file. All of it outlives the runner, so
 /// it can be found again from what the checkpoint says.
 class Attempt {

@@ -398,6 +398,8 @@ void Runner::sample() {
     const auto cpu_us = static_cast<double>(usage.cpu_user_us + usage.cpu_system_us);
     if (last_us > 0 && elapsed_us > 0) sample.cpu = std::max(0.0, (cpu_us - last_us) / elapsed_us);
     last_us = cpu_us;
+    if (key.first.empty())
+      for (const auto& watcher : watchers_) watcher->add_to(sample);
     control_.publish(framed(encode_record(sample)));
   };
   for (auto& [key, attempt] : attempts_) publish(key, attempt.usage(), attempt.last_cpu_us);

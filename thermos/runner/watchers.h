@@ -29,6 +29,8 @@ struct WatchContext {
 class Watcher {
  public:
   virtual ~Watcher() = default;
+  /// Fills in what it knows of a sample of the whole task.
+  virtual void add_to(SampleRecord&) const {}
 };
 
 /// All that this task needs; none for a task without limits. What cannot be watched is told.
