@@ -12,6 +12,9 @@
 #include "isolation/attempt_status.h"
 #include "isolation/cgroup/members.h"
 #include "isolation/launch_info.h"
+#include "isolation/net/attachment.h"
+#include "isolation/net/netns.h"
+#include "isolation/net/port_filter.h"
 #include "isolation/root.h"
 
 namespace dewar {
@@ -94,13 +97,19 @@ struct Init {
 };
 
 Result<Init> start_init(const ContainerSpec& spec, Cgroup& cgroup) {
-  DEWAR_TRY(cgroup.set(spec.sandbox.limits).context("step limits"));
+  const SandboxSpec& sandbox = spec.sandbox;
+  DEWAR_TRY(cgroup.set(sandbox.limits).context("step limits"));
+  if (sandbox.network == Network::kHost && sandbox.enforce_ports)
+    DEWAR_TRY(allow_only_ports(spec.ports, cgroup.unified()).context("step ports"));
   const Cgroup leaf = DEWAR_TRY(cgroup.create_leaf(kInitLeaf).context("step cgroup"));
   DEWAR_TRY(make_dirs(spec.root_folder, 0700).context("step root"));
   const LaunchReport report = DEWAR_TRY(launch(spec.launcher, make_recipe(spec, leaf)).context("step launch"));
   if (!report.step.empty()) return fail(explain_step(report.step, report.error, report.detail));
   UniqueFd pidfd = DEWAR_TRY(open_process(report.init).context("step init: PID 1 has ended already"));
   protect_from_oom(report.init.pid);
+  if (sandbox.network == Network::kBridge)
+    DEWAR_TRY(attach_network(spec.network, {spec.id, spec.hostname, cgroup.sweep_folder(), report.init.pid})
+                  .context("step network"));
   return Init{report.init, std::move(pidfd)};
 }
 
@@ -118,9 +127,12 @@ Result<void> remove_root_folder(const std::string& path) {
   return {};
 }
 
-Result<void> sweep_cgroup(Cgroup& cgroup, int timeout_ms) {
+/// The network goes before the cgroup: while that is there, nobody else takes the network for lost.
+Result<void> sweep_cgroup(const ContainerSpec& spec, Cgroup& cgroup, int timeout_ms) {
   DEWAR_TRY(cgroup.kill_all(timeout_ms));
-  return cgroup.remove();
+  const auto detached = detach_network(spec.id);
+  DEWAR_TRY(cgroup.remove());
+  return detached;
 }
 
 }  // namespace
@@ -130,13 +142,13 @@ Result<Container> Container::create(const ContainerSpec& spec) {
   auto init = start_init(spec, cgroup);
   if (!init) {
     Error error = std::move(init).error();
-    auto swept = sweep_cgroup(cgroup, kCleanupTimeoutMs);
+    auto swept = sweep_cgroup(spec, cgroup, kCleanupTimeoutMs);
     if (swept) swept = remove_root_folder(spec.root_folder);
     if (!swept) error.context += " (and cleaning up failed: " + swept.error().message() + ")";
     return Failure{std::move(error)};
   }
   Init made = std::move(init).take();
-  return Container(std::move(cgroup), std::move(made.pidfd), made.id);
+  return Container(std::move(cgroup), std::move(made.pidfd), made.id, spec.sandbox.network);
 }
 
 Result<Container> Container::adopt(const ContainerSpec& spec) {
@@ -146,7 +158,11 @@ Result<Container> Container::adopt(const ContainerSpec& spec) {
   for (const pid_t pid : candidates) {
     const auto id = identify(pid);
     if (!id || !is_pid_one(pid)) continue;
-    if (auto pidfd = open_process(*id)) return Container(std::move(cgroup), std::move(pidfd).take(), *id);
+    auto pidfd = open_process(*id);
+    if (!pidfd) continue;
+    if (spec.sandbox.network == Network::kBridge && !is_attached(spec.id))
+      return fail(std::errc::operation_canceled, "adopt container '" + spec.id + "', whose network is not complete");
+    return Container(std::move(cgroup), std::move(pidfd).take(), *id, spec.sandbox.network);
   }
   return fail(std::errc::no_such_process, "find PID 1 of container '" + spec.id + "'");
 }
@@ -154,11 +170,30 @@ Result<Container> Container::adopt(const ContainerSpec& spec) {
 Result<void> Container::sweep(const ContainerSpec& spec, int timeout_ms) {
   auto cgroup = Cgroup::find(spec.cgroups, spec.id);
   if (cgroup) {
-    DEWAR_TRY(sweep_cgroup(*cgroup, timeout_ms).context("clear container '" + spec.id + "'"));
+    DEWAR_TRY(sweep_cgroup(spec, *cgroup, timeout_ms).context("clear container '" + spec.id + "'"));
   } else if (cgroup.error().code != std::errc::no_such_file_or_directory) {
     return Failure{cgroup.error()};
+  } else {
+    DEWAR_TRY(detach_network(spec.id));  // the host may have been rebooted since
   }
   return remove_root_folder(spec.root_folder);
+}
+
+Result<Usage> Container::usage() const {
+  Usage used = DEWAR_TRY(cgroup_.usage());
+  if (network_ == Network::kHost) return used;
+  if (const auto text = read_file("/proc/" + std::to_string(init_id_.pid) + "/net/dev"); text && !has_ended(init_)) {
+    const NetCounters counters = parse_net_dev(*text);
+    used.net_rx_bytes = counters.rx_bytes;
+    used.net_tx_bytes = counters.tx_bytes;
+  }
+  return used;
+}
+
+std::string Container::address() const {
+  if (network_ != Network::kBridge || has_ended(init_)) return {};
+  auto address = address_in_netns(init_id_.pid);
+  return address ? std::move(address).take() : std::string{};
 }
 
 }  // namespace dewar

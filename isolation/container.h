@@ -6,6 +6,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "isolation/cgroup/cgroup.h"
+#include "isolation/net/cni.h"
 #include "isolation/sandbox_spec.h"
 
 namespace dewar {
@@ -16,10 +17,12 @@ struct ContainerSpec {
   CgroupLayout cgroups;
   SandboxSpec sandbox;
   std::string hostname;
-  std::string sandbox_folder;  ///< writable, owned by the task's user; at the same path inside
-  std::string log_folder;      ///< shown read-only at the same path inside
-  std::string root_folder;     ///< an empty folder on which the new root is built
-  std::string launcher;        ///< dewar-launch
+  CniNetwork network;                ///< with Network::kBridge
+  std::vector<std::uint16_t> ports;  ///< allotted ones; with enforce_ports no others can be bound
+  std::string sandbox_folder;        ///< writable, owned by the task's user; at the same path inside
+  std::string log_folder;            ///< shown read-only at the same path inside
+  std::string root_folder;           ///< an empty folder on which the new root is built
+  std::string launcher;              ///< dewar-launch
 };
 
 /// One task's sandbox: a cgroup with its limits, namespaces, a root, and a PID 1 that reaps orphans. All its state is
@@ -29,7 +32,8 @@ class Container {
   /// Makes it; blocks for some milliseconds. On an error nothing is left behind. Errors name the step:
   /// "step pivot_root: …".
   static Result<Container> create(const ContainerSpec& spec);
-  /// Finds one that is alive. Errors: ENOENT (no such group), ESRCH (its PID 1 has ended).
+  /// Finds one that is alive. Errors: ENOENT (no such group), ESRCH (its PID 1 has ended), ECANCELED (create() did not
+  /// come to its end: sweep it).
   static Result<Container> adopt(const ContainerSpec& spec);
   /// Kills and removes all that is left of a container, however little that is; waits at most `timeout_ms`.
   static Result<void> sweep(const ContainerSpec& spec, int timeout_ms);
@@ -39,13 +43,18 @@ class Container {
   const ProcessId& init_id() const { return init_id_; }
   Cgroup& cgroup() { return cgroup_; }
   const Cgroup& cgroup() const { return cgroup_; }
+  /// What its cgroup has used, and what went through its own network.
+  Result<Usage> usage() const;
+  /// Its address in a network of its own; empty if it has none.
+  std::string address() const;
 
  private:
-  Container(Cgroup cgroup, UniqueFd init, ProcessId id)
-      : cgroup_(std::move(cgroup)), init_(std::move(init)), init_id_(id) {}
+  Container(Cgroup cgroup, UniqueFd init, ProcessId id, Network network)
+      : cgroup_(std::move(cgroup)), init_(std::move(init)), init_id_(id), network_(network) {}
   Cgroup cgroup_;
   UniqueFd init_;
   ProcessId init_id_;
+  Network network_;
 };
 
 }  // namespace dewar

@@ -11,6 +11,8 @@ struct Usage {
   std::int64_t memory_peak_bytes = 0;
   std::int64_t oom_kills = 0;
   std::int64_t pids = 0;  ///< processes and threads now
+  /// Bytes that came in and went out; only of a whole task in a network of its own.
+  std::int64_t net_rx_bytes = 0, net_tx_bytes = 0;
   friend bool operator==(const Usage&, const Usage&) = default;
 };
 

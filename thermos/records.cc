@@ -30,6 +30,8 @@ void put(Writer& out, std::int16_t id, const Usage& usage) {
   out.field(4, usage.memory_peak_bytes);
   out.field(5, usage.oom_kills);
   out.field(6, usage.pids);
+  out.field(7, usage.net_rx_bytes);
+  out.field(8, usage.net_tx_bytes);
   out.stop();
 }
 
@@ -80,7 +82,7 @@ void put_plain(Writer& out, const EventRecord& r) {
   out.field(5, r.words);
 }
 
-void put_ours(Writer&, const HeaderRecord&) {}
+void put_ours(Writer& out, const HeaderRecord& r) { out.field(kReason, r.address); }
 void put_ours(Writer& out, const ProcessRecord& r) {
   out.field(kReason, r.reason);
   out.field(kExtra, r.coordinator_start);
@@ -117,6 +119,12 @@ void get(Reader& in, const Field& field, Usage& usage) {
       case 6:
         in.get(f, usage.pids);
         break;
+      case 7:
+        in.get(f, usage.net_rx_bytes);
+        break;
+      case 8:
+        in.get(f, usage.net_tx_bytes);
+        break;
       default:
         in.skip(f);
     }
@@ -150,6 +158,8 @@ void take(Reader& in, const Field& f, HeaderRecord& r) {
       return in.get(f, r.log_dir);
     case 8:
       return in.get(f, r.uid);
+    case kReason:
+      return in.get(f, r.address);
     default:
       return in.skip(f);
   }
@@ -248,10 +258,10 @@ void take(Reader& in, const Field& f, EventRecord& r) {
 }
 
 /// Reads the fields of a record up to the stop of the inner struct, and checks the CRC on its way. Only Thermos's own
-/// kinds may come without one.
+/// kinds may come without one, and only if none stands at the end: a damaged length can make a string swallow it.
 template <class R>
 void take_all(Reader& in, std::string_view bytes, R& record) {
-  bool checked = member_of(record) < kCrcField;
+  bool checked = member_of(record) < kCrcField && !has_checksum(bytes);
   for (Field f = in.field(); f.type != Type::kStop; f = in.field()) {
     if (f.id != kCrcField) {
       take(in, f, record);

@@ -21,6 +21,8 @@ struct HeaderRecord {
   std::string sandbox, log_dir, hostname, user;
   std::optional<std::int32_t> uid;  ///< absent in streams of before 2013
   std::map<std::string, std::int64_t> ports;
+  // Ours:
+  std::optional<std::string> address;  ///< 101: of a task in a network of its own, "10.82.0.5"
   friend bool operator==(const HeaderRecord&, const HeaderRecord&) = default;
 };
 

@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "isolation/cgroup/layout.h"
+#include "isolation/net/cni.h"
 #include "thermos/task_plan.h"
 
 namespace dewar {
@@ -32,6 +33,7 @@ struct RunnerSpec {
   std::string seccomp;             ///< compiled filter, see AttemptRecipe
   std::uint64_t capabilities = 0;  ///< keep_capabilities as bits
   CgroupLayout cgroups;
+  CniNetwork network;  ///< of a task whose sandbox has Network::kBridge
   std::string launcher;                            ///< absolute path of dewar-launch
   std::string path;                                ///< PATH of the task's processes
   std::vector<std::string> preserved_environment;  ///< NAME=VALUE; only with --preserve-env
@@ -40,7 +42,7 @@ struct RunnerSpec {
 template <class Coder>
 void code(Coder& c, RunnerSpec& v) {
   c(v.task_id, v.task_name, v.plan, v.task_json, v.source, v.hostname, v.ports, v.required_ports, v.run_folder,
-    v.container_id, v.user, v.user_found, v.sandbox, v.seccomp, v.capabilities, v.cgroups, v.launcher, v.path,
+    v.container_id, v.user, v.user_found, v.sandbox, v.seccomp, v.capabilities, v.cgroups, v.network, v.launcher, v.path,
     v.preserved_environment);
 }
 

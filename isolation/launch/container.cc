@@ -68,7 +68,7 @@ void give_back_heap(void* heap) {
   if (::sethostname(recipe.hostname.c_str(), recipe.hostname.size()) != 0) {
     report.refuse(step::kHostname, recipe.hostname);
   }
-  if (recipe.network == Network::kNone) bring_up_loopback(report);
+  if (recipe.network != Network::kHost) bring_up_loopback(report);
   ::setsid();
   limit_capabilities(0, report);
   set_capabilities(0, report);
@@ -96,7 +96,7 @@ LaunchReport start(const ContainerRecipe& recipe, void* heap) {
   UniqueFd reader(ends[0]), writer(ends[1]), pidfd;
 
   std::uint64_t namespaces = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
-  if (recipe.network == Network::kNone) namespaces |= CLONE_NEWNET;
+  if (recipe.network != Network::kHost) namespaces |= CLONE_NEWNET;
   const pid_t pid = clone_child(namespaces, cgroup.get(), pidfd);
   if (pid < 0) return failed(step::kClone, recipe.unified_cgroup);
   if (pid == 0) run_child(recipe, writer.get(), heap);

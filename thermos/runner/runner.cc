@@ -137,6 +137,8 @@ ContainerSpec Runner::container_spec() const {
   spec.cgroups = spec_.cgroups;
   spec.sandbox = spec_.sandbox;
   spec.hostname = spec_.hostname;
+  spec.network = spec_.network;
+  for (const auto& [name, port] : spec_.ports) spec.ports.push_back(static_cast<std::uint16_t>(port));
   spec.sandbox_folder = spec_.run_folder + "/sandbox";
   spec.log_folder = spec_.run_folder + "/.logs";
   spec.root_folder = spec_.run_folder + "/rootfs";
@@ -154,6 +156,7 @@ HeaderRecord Runner::header() const {
   header.user = spec_.user.name;
   header.uid = static_cast<std::int32_t>(spec_.user.uid);
   header.ports = spec_.ports;
+  if (const std::string address = container_ ? container_->address() : ""; !address.empty()) header.address = address;
   return header;
 }
 
@@ -299,7 +302,7 @@ void Runner::launcher_ended(const Key& key) {
   const Usage used = attempt.finish();
   note_oom_kills(key.first, used.oom_kills);
   if (container_) {
-    if (auto total = container_->cgroup().usage()) {
+    if (auto total = container_->usage()) {
       Usage task = *total;
       task.oom_kills = std::max(task.oom_kills, oom_kills_);
       machine_.set_usage(task);
@@ -364,7 +367,7 @@ void Runner::note_oom_kills(const std::string& process, std::int64_t count) {
 bool Runner::fail_if_out_of_memory() {
   if (out_of_memory_) return true;
   std::string victims = oom_victims_;
-  const auto total = container_->cgroup().usage();  // read before the runs', which then know of every kill it counts
+  const auto total = container_->usage();  // read before the runs', which then know of every kill it counts
   std::int64_t kills = oom_kills_;
   for (const auto& [key, attempt] : attempts_) {
     const std::int64_t of_run = attempt.usage().oom_kills;
@@ -403,7 +406,7 @@ void Runner::sample() {
     control_.publish(framed(encode_record(sample)));
   };
   for (auto& [key, attempt] : attempts_) publish(key, attempt.usage(), attempt.last_cpu_us);
-  if (const auto total = container_->cgroup().usage()) publish({"", 0}, *total, last_task_cpu_us_);
+  if (const auto total = container_->usage()) publish({"", 0}, *total, last_task_cpu_us_);
   last_sample_ = now;
   loop_.cancel(sample_timer_);
   sample_timer_ = loop_.at(now + kSamplePeriod, [this] { sample(); });
