@@ -78,6 +78,7 @@ struct AttemptRecipe {
   std::string status_file;      ///< made by the launcher (O_EXCL); see isolation/attempt_status.h
   std::uint64_t log_quota = 0;  ///< bytes that the output of the whole task may take; 0: no limit
   std::string log_counter;      ///< with a quota: what its attempts count in; see isolation/log_quota.h
+  bool on_host = false;         ///< a program of ours, not of the task: joins its cgroups but none of its namespaces
 };
 
 using Recipe = std::variant<ContainerRecipe, AttemptRecipe>;
@@ -102,7 +103,7 @@ void code(Coder& c, ContainerRecipe& v) {
 template <class Coder>
 void code(Coder& c, AttemptRecipe& v) {
   c(v.argv, v.env, v.cwd, v.user, v.capabilities, v.rlimits, v.seccomp, v.unified_cgroup, v.v1_cgroups, v.sweep_cgroup,
-    v.log, v.log_folder, v.status_file, v.log_quota, v.log_counter);
+    v.log, v.log_folder, v.status_file, v.log_quota, v.log_counter, v.on_host);
 }
 
 }  // namespace dewar

@@ -16,6 +16,7 @@
 
 #include "base/files.h"
 #include "base/process.h"
+#include "fetcher/request.h"
 #include "isolation/capabilities.h"
 #include "isolation/cgroup/host.h"
 #include "isolation/seccomp/profile.h"
@@ -117,6 +118,8 @@ Result<void> fill_in_host(RunnerSpec& spec) {
   spec.seccomp = DEWAR_TRY(compile_seccomp(spec.sandbox.seccomp));
   spec.capabilities = DEWAR_TRY(parse_capabilities(spec.sandbox.keep_capabilities));
   spec.launcher = DEWAR_TRY(program_beside_us("dewar-launch"));
+  if (std::ranges::any_of(spec.plan.processes, [](const ProcessSpec& process) { return !process.fetch.empty(); }))
+    spec.fetcher = DEWAR_TRY(program_beside_us("dewar-fetch"));
   return {};
 }
 
@@ -149,6 +152,27 @@ Result<RunnerSpec> make_spec(const TaskSpec& task, const RunRequest& request, co
   return spec;
 }
 
+/// What dewar-fetch is told of each process that fetches: nothing of it changes from run to run.
+Result<void> write_fetch_requests(const RunnerSpec& spec) {
+  if (spec.fetcher.empty()) return {};
+  const char* config = std::getenv("DEWAR_FETCH_CONFIG");
+  const std::string folder = spec.run_folder + "/fetch";
+  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return fail_errno("make folder " + folder);
+  for (const ProcessSpec& process : spec.plan.processes) {
+    if (process.fetch.empty()) continue;
+    FetchRequest request;
+    request.name = process.name;
+    request.folder = spec.run_folder + "/sandbox";
+    request.status_file = fetch_file(spec.run_folder, process.name, "status");
+    if (config != nullptr) request.config = config;
+    request.uid = spec.user.uid, request.gid = spec.user.gid, request.groups = spec.user.groups;
+    request.loopback = spec.sandbox.network == Network::kHost;  // such a task can reach it by itself
+    request.artifacts = process.fetch;
+    DEWAR_TRY(replace_file(fetch_file(spec.run_folder, process.name, "request"), encode_fetch_request(request), 0600));
+  }
+  return {};
+}
+
 /// The folders of one run. Only root passes through the run folder; the sandbox is the task user's own, the logs are
 /// shown in it through a link and cannot be changed from there.
 Result<void> make_run_folder(const RunnerSpec& spec) {
@@ -163,6 +187,7 @@ Result<void> make_run_folder(const RunnerSpec& spec) {
   if (::symlink("../.logs", (sandbox + "/.logs").c_str()) != 0) return fail_errno("link " + sandbox + "/.logs");
   if (::chown(sandbox.c_str(), spec.user.uid, spec.user.gid) != 0)
     return fail_errno("give " + sandbox + " to user '" + spec.user.name + "'");
+  DEWAR_TRY(write_fetch_requests(spec));
   return replace_file(run + "/runner.spec", encode_runner_spec(spec), 0600, true);
 }
 
@@ -186,6 +211,7 @@ Result<PreparedRun> take_over(const std::string& run_folder, const TaskSpec& tas
       return fail(std::errc::file_exists, "task '" + request.task_id + "' was given another port '" + name + "'");
   DEWAR_TRY(fill_in_host(spec));
   const std::string now = encode_runner_spec(spec);
+  DEWAR_TRY(write_fetch_requests(spec));
   if (now != bytes) DEWAR_TRY(replace_file(run_folder + "/runner.spec", now, 0600, true));
   return PreparedRun{std::move(spec), true};
 }

@@ -19,13 +19,18 @@ bool sensible(const LogPolicy& log) { return log.destination <= LogDestination::
 Result<void> check(const RunnerSpec& spec) {
   bool sane = spec.sandbox.network <= Network::kBridge && sensible(spec.plan.logger);
   for (const ProcessSpec& process : spec.plan.processes)
-    sane = sane && (!process.logger || sensible(*process.logger)) && process.min_duration >= Duration{};
+    sane = sane && (!process.logger || sensible(*process.logger)) && process.min_duration >= Duration{} &&
+           (process.fetch.empty() || !spec.fetcher.empty());
   if (!sane || spec.plan.finalization_wait < Duration{}) return unfit("it holds a value that has no meaning");
   if (const auto checked = check_plan(spec.plan); !checked) return unfit(checked.error().context);
   return {};
 }
 
 }  // namespace
+
+std::string fetch_file(const std::string& run_folder, const std::string& process, const std::string& what) {
+  return run_folder + "/fetch/" + process + "." + what;
+}
 
 std::string encode_runner_spec(const RunnerSpec& spec) {
   Encoder body;

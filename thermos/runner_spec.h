@@ -33,8 +33,9 @@ struct RunnerSpec {
   std::string seccomp;             ///< compiled filter, see AttemptRecipe
   std::uint64_t capabilities = 0;  ///< keep_capabilities as bits
   CgroupLayout cgroups;
-  CniNetwork network;  ///< of a task whose sandbox has Network::kBridge
+  CniNetwork network;                              ///< of a task whose sandbox has Network::kBridge
   std::string launcher;                            ///< absolute path of dewar-launch
+  std::string fetcher;                             ///< of dewar-fetch; empty: the task fetches nothing
   std::string path;                                ///< PATH of the task's processes
   std::vector<std::string> preserved_environment;  ///< NAME=VALUE; only with --preserve-env
 };
@@ -42,9 +43,12 @@ struct RunnerSpec {
 template <class Coder>
 void code(Coder& c, RunnerSpec& v) {
   c(v.task_id, v.task_name, v.plan, v.task_json, v.source, v.hostname, v.ports, v.required_ports, v.run_folder,
-    v.container_id, v.user, v.user_found, v.sandbox, v.seccomp, v.capabilities, v.cgroups, v.network, v.launcher, v.path,
-    v.preserved_environment);
+    v.container_id, v.user, v.user_found, v.sandbox, v.seccomp, v.capabilities, v.cgroups, v.network, v.launcher,
+    v.fetcher, v.path, v.preserved_environment);
 }
+
+/// `<run>/fetch/<process>.<what>`: "request" (written before the runner starts) and "status" of a process that fetches.
+std::string fetch_file(const std::string& run_folder, const std::string& process, const std::string& what);
 
 std::string encode_runner_spec(const RunnerSpec& spec);
 /// Errors: EBADMSG, with the words what does not fit.

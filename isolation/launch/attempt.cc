@@ -121,7 +121,11 @@ void become_attempt(const AttemptRecipe& recipe, const AttemptFds& fds) {
   join_v1_cgroups(recipe.v1_cgroups, report);
   give_up_oom_protection();
   if (::setsid() < 0) report.refuse(step::kSession);
-  enter_container(report);
+  if (recipe.on_host) {
+    ::close(kContainerFd);
+  } else {
+    enter_container(report);
+  }
   open_nothing(fds, report);
   enter_folder(recipe.cwd, report);
   ::umask(022);

@@ -106,7 +106,7 @@ bool start(const AttemptRecipe& recipe, const UniqueFd& container, const Output&
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return refuse(status, step::kPipe);
   UniqueFd reader(ends[0]), writer(ends[1]);
-  if (::setns(container.get(), CLONE_NEWPID) != 0)
+  if (!recipe.on_host && ::setns(container.get(), CLONE_NEWPID) != 0)
     return refuse(status, step::kEnterPidNamespace);  // for children only
   const pid_t pid = clone_child(0, cgroup.get(), pidfd);
   if (pid < 0) return refuse(status, step::kClone, recipe.unified_cgroup);

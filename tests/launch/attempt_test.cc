@@ -66,6 +66,23 @@ TEST_F(AttemptTest, TellsWhoItsLauncherIsAndWhenItRan) {
   EXPECT_GT(ended->start_time, 1.6e9);
 }
 
+TEST_F(AttemptTest, OfOurOwnStaysInTheHostsNamespacesButInItsCgroup) {
+  AttemptRecipe recipe =
+      attempt_recipe("for n in pid mnt net; do readlink /proc/self/ns/$n; done; cat /proc/self/cgroup");
+  recipe.on_host = true;
+  recipe.cwd = "/";
+  EXPECT_EQ(run(recipe).return_code, 0) << err();
+  std::string namespaces;
+  for (const char* name : {"pid", "mnt", "net"}) {
+    char link[64] = {};
+    ASSERT_GT(::readlink((std::string("/proc/self/ns/") + name).c_str(), link, sizeof link - 1), 0);
+    namespaces += std::string(link) + "\n";
+  }
+  EXPECT_EQ(out().substr(0, namespaces.size()), namespaces);
+  const std::string leaf = recipe.unified_cgroup.substr(recipe.unified_cgroup.rfind('/') + 1);
+  EXPECT_NE(out().find("/" + leaf + "\n"), std::string::npos) << out();
+}
+
 TEST_F(AttemptTest, KeepsStdoutAndStderrApart) {
   run("echo out; echo err >&2");
   EXPECT_EQ(out(), "out\n");

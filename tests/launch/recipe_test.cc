@@ -36,6 +36,7 @@ AttemptRecipe full_attempt() {
   recipe.status_file = "/attempts/web.0";
   recipe.log_quota = 10 << 20;
   recipe.log_counter = "/log.used";
+  recipe.on_host = true;
   return recipe;
 }
 
@@ -86,6 +87,7 @@ TEST(RecipeCodec, CarriesEveryFieldOfAnAttempt) {
   EXPECT_EQ(read.status_file, "/attempts/web.0");
   EXPECT_EQ(read.log_quota, 10u << 20);
   EXPECT_EQ(read.log_counter, "/log.used");
+  EXPECT_TRUE(read.on_host);
 }
 
 class RecipeDamage : public testing::TestWithParam<bool> {

@@ -50,7 +50,7 @@ std::vector<Include> includes_of(const std::string& text) {
 std::vector<std::string> below(const std::string& room) {
   if (room == "isolation") return {"base/"};
   if (room == "fetcher") return {"base/"};
-  if (room == "thermos") return {"base/", "isolation/", "fetcher/artifact.h"};
+  if (room == "thermos") return {"base/", "isolation/", "fetcher/artifact.h", "fetcher/request.h"};
   if (room == "agent") return {"base/", "isolation/", "fetcher/", "thermos/"};
   if (room == "tests") return {"base/", "isolation/", "fetcher/", "thermos/", "agent/"};
   return {};

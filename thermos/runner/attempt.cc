@@ -1,6 +1,7 @@
 #include "thermos/runner/attempt.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -56,8 +57,20 @@ Result<Cgroup> make_leaf(const Cgroup& task, const std::string& name) {
   return task.create_leaf(name);
 }
 
-AttemptRecipe make_recipe(const RunnerSpec& spec, const ProcessSpec& process, int run, const Cgroup& leaf) {
-  AttemptRecipe recipe;
+/// dewar-fetch begins with the rights it needs to keep the cache and to become the task's user, and to nothing of the
+/// task's own; what it starts to read foreign bytes gives up all of them.
+void be_fetcher(const RunnerSpec& spec, const ProcessSpec& process, int run, AttemptRecipe& recipe) {
+  recipe.on_host = true;
+  recipe.argv = {spec.fetcher, fetch_file(spec.run_folder, process.name, "request"), std::to_string(run)};
+  recipe.env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"};
+  recipe.cwd = spec.run_folder;
+  recipe.user = {"root", 0, 0, {}};
+  for (const int kept :
+       {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP})
+    recipe.capabilities |= std::uint64_t{1} << kept;
+}
+
+void be_process(const RunnerSpec& spec, const ProcessSpec& process, AttemptRecipe& recipe) {
   recipe.argv = {"/bin/bash", "-c", process.cmdline};
   recipe.env = environment_of(spec);
   recipe.cwd = sandbox_of(spec);
@@ -65,6 +78,15 @@ AttemptRecipe make_recipe(const RunnerSpec& spec, const ProcessSpec& process, in
   recipe.capabilities = spec.capabilities;
   recipe.rlimits = spec.sandbox.rlimits;
   recipe.seccomp = spec.seccomp;
+}
+
+AttemptRecipe make_recipe(const RunnerSpec& spec, const ProcessSpec& process, int run, const Cgroup& leaf) {
+  AttemptRecipe recipe;
+  if (process.fetch.empty()) {
+    be_process(spec, process, recipe);
+  } else {
+    be_fetcher(spec, process, run, recipe);
+  }
   recipe.unified_cgroup = leaf.unified();
   recipe.v1_cgroups = leaf.v1_folders();
   recipe.sweep_cgroup = leaf.sweep_folder();

@@ -347,6 +347,7 @@ void Runner::container_ended() {
                             ") died, and every process of the task with it";
   log_.line(words);
   fail_if_out_of_memory();
+  for (auto& [key, attempt] : attempts_) attempt.signal(SIGKILL);  // what runs outside of it: dewar-fetch
   machine_.sandbox_lost(words);
 }
 

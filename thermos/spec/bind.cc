@@ -48,6 +48,26 @@ class Binder {
   std::size_t budget_ = kExpansionBudget;
 };
 
+void fill_in(Artifact& artifact, Binder& binder) {
+  binder.fill_in(artifact.uri), binder.fill_in(artifact.output_file), binder.fill_in(artifact.into);
+  for (std::string& mirror : artifact.mirrors) binder.fill_in(mirror);
+  for (auto& [name, value] : artifact.headers) binder.fill_in(value);
+}
+
+void check_artifact(const std::string& process, const Artifact& artifact, Binder& binder) {
+  std::vector<std::string> uris = artifact.mirrors;
+  uris.push_back(artifact.uri);
+  for (const std::string& uri : uris) {
+    const std::string problem = uri_problem(uri);
+    if (!problem.empty())
+      binder.complain("the URI '" + uri.substr(0, uri.find('?')) + "' of '" + process + "' " + problem);
+  }
+  for (const std::string& path : {artifact.output_file, artifact.into}) {
+    if (!path.empty() && !is_inner_path(path))
+      binder.complain("'" + path + "' of '" + process + "' is no path in the sandbox");
+  }
+}
+
 /// What was checked on reading may look different with the host's values in it.
 void check_again(const TaskSpec& spec, Binder& binder) {
   std::set<std::string_view> names;
@@ -55,7 +75,8 @@ void check_again(const TaskSpec& spec, Binder& binder) {
     const std::string name_problem = process_name_problem(process.name);
     if (!name_problem.empty()) binder.complain("process name '" + process.name + "' " + name_problem);
     if (!names.insert(process.name).second) binder.complain("two processes are named '" + process.name + "'");
-    const std::string problem = cmdline_problem(process.cmdline);
+    for (const Artifact& artifact : process.fetch) check_artifact(process.name, artifact, binder);
+    const std::string problem = process.fetch.empty() ? cmdline_problem(process.cmdline) : "";
     if (!problem.empty()) binder.complain("the cmdline of '" + process.name + "' " + problem);
   }
 }
@@ -78,7 +99,10 @@ Result<TaskSpec> bind(const TaskSpec& spec, const Bindings& bindings) {
   TaskSpec bound = spec;
   Binder binder(spec, bindings);
   binder.fill_in(bound.name);
-  for (ProcessSpec& process : bound.processes) binder.fill_in(process.name), binder.fill_in(process.cmdline);
+  for (ProcessSpec& process : bound.processes) {
+    binder.fill_in(process.name), binder.fill_in(process.cmdline);
+    for (Artifact& artifact : process.fetch) fill_in(artifact, binder);
+  }
   for (Order& order : bound.constraints) {
     for (std::string& name : order) binder.fill_in(name);
   }

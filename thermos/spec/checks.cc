@@ -11,6 +11,29 @@ namespace {
 
 constexpr std::size_t kMaxCycles = 10;  // told in one go
 
+/// The task's artifacts become a process of that name, which every regular process that waits for nothing waits for.
+void add_artifacts(TaskDraft& task) {
+  if (task.artifacts.empty()) return;
+  ProcessSpec fetcher;
+  fetcher.name = "artifacts";
+  fetcher.fetch = task.artifacts;
+  std::set<std::string_view> waiting;
+  for (const Order& order : task.constraints) {
+    for (std::size_t i = 1; i < order.size(); ++i) waiting.insert(order[i]);
+  }
+  std::vector<Order> orders;
+  for (const ProcessSpec& process : task.processes) {
+    const bool first = !process.final && !waiting.contains(process.name) && process.name != fetcher.name;
+    if (first) orders.push_back({fetcher.name, process.name});
+  }
+  for (Order& order : orders) {
+    task.order_places.emplace_back(order.size(), task.artifacts_place);
+    task.constraints.push_back(std::move(order));
+  }
+  task.processes.insert(task.processes.begin(), std::move(fetcher));
+  task.process_places.insert(task.process_places.begin(), task.artifacts_place);
+}
+
 void check_names(Reading& reading, const TaskDraft& task) {
   if (!task.has_processes) reading.complain(task.place, "a task needs at least one process");
   std::map<std::string_view, Place> first;
@@ -119,6 +142,7 @@ void fill_in_limits(TaskDraft& task) {
 }  // namespace
 
 void check_task(Reading& reading, TaskDraft& task) {
+  add_artifacts(task);
   check_names(reading, task);
   check_order_names(reading, task);
   check_graph(reading, task);

@@ -32,6 +32,33 @@ std::string cmdline_problem(std::string_view cmdline) {
   return {};
 }
 
+std::string uri_problem(std::string_view uri) {
+  if (uri.find("{{") != std::string_view::npos) return {};
+  if (uri.empty()) return "is empty";
+  if (uri.size() > 8192) return "is longer than 8192 bytes";
+  const auto odd = [](char c) { return is_control(c) || c == ' ' || c == '\\' || c == '\''; };
+  if (std::any_of(uri.begin(), uri.end(), odd)) return "has a space, a control character, a backslash or a quote";
+  if (uri.front() == '/') return uri.back() == '/' ? "names a folder; an artifact is a file" : "";
+  const std::size_t colon = uri.find("://");
+  const auto in_scheme = [](unsigned char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+'; };
+  if (colon == std::string_view::npos || colon == 0 || !std::all_of(uri.begin(), uri.begin() + colon, in_scheme))
+    return "is no URI: it needs a scheme in front, such as https://";
+  const std::string_view rest = uri.substr(colon + 3);
+  const std::size_t slash = rest.find('/');
+  if (slash == std::string_view::npos || slash + 1 == rest.size()) return "has no path that names a file";
+  if (slash == 0 && uri.substr(0, colon) != "file" && uri.substr(0, colon) != "hdfs") return "has no host";
+  return {};
+}
+
+bool is_inner_path(std::string_view path) {
+  if (path.find("{{") != std::string_view::npos) return true;
+  if (path.empty() || path.size() > 1024 || path.front() == '/' || path.back() == '/') return false;
+  if (std::any_of(path.begin(), path.end(), is_control)) return false;
+  const std::string framed = "/" + std::string(path) + "/";
+  return framed.find("//") == std::string::npos && framed.find("/./") == std::string::npos &&
+         framed.find("/../") == std::string::npos;
+}
+
 bool is_key_part(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||

@@ -64,6 +64,7 @@ constexpr Field<ProcessSpec> kProcessFields[] = {
     {"name", read_process_name},
     {"cmdline", read_cmdline},
     {"max_failures", whole_field<&ProcessSpec::max_failures>},
+    {"fetch", [](Reading& r, const Node& n, ProcessSpec& p) { read_artifacts(r, n, p.fetch); }},
     {"daemon", truth_field<&ProcessSpec::daemon>},
     {"ephemeral", truth_field<&ProcessSpec::ephemeral>},
     {"min_duration", span_field<&ProcessSpec::min_duration>},
@@ -79,7 +80,10 @@ void read_process(Reading& reading, const Node& node, TaskDraft& task) {
   if (node.kind != Node::Kind::kMap) return;
   const Node* name = node.find("name");
   if (!name) reading.complain(node.place, "a process needs a 'name'");
-  if (!node.find("cmdline")) reading.complain(node.place, "a process needs a 'cmdline'");
+  const Node* fetch = node.find("fetch");
+  if (!node.find("cmdline") && !fetch) reading.complain(node.place, "a process needs a 'cmdline' or a 'fetch'");
+  if (fetch && node.find("cmdline") && reading.strict())
+    reading.complain(fetch->key_place, "a process has either a 'cmdline' or a 'fetch'");
   if (process.name.empty()) return;  // told
   task.process_places.push_back(name->place);
   task.processes.push_back(std::move(process));
@@ -189,6 +193,8 @@ constexpr Field<TaskDraft> kTaskFields[] = {
     {"name", read_task_name},
     {"user", read_user},
     {"processes", read_processes},
+    {"artifacts", [](Reading& r, const Node& n,
+                     TaskDraft& t) { t.artifacts_place = n.key_place, read_artifacts(r, n, t.artifacts); }},
     {"constraints", read_constraints},
     {"order", read_short_order},
     {"resources", read_resources},

@@ -12,6 +12,8 @@ namespace dewar {
 /// A task with the places that the checks of its whole will complain about.
 struct TaskDraft : TaskSpec {
   Place place;
+  std::vector<Artifact> artifacts;  ///< of the task: become a process in front of all others
+  Place artifacts_place;
   bool has_processes = false;                    ///< some stand there, good or bad
   std::vector<Place> process_places;             ///< of each process's name
   std::vector<std::vector<Place>> order_places;  ///< of each name in each order
@@ -27,6 +29,8 @@ void read_sandbox(Reading& reading, const Node& node, SandboxSpec& out);
 void read_health_check(Reading& reading, const Node& node, TaskDraft& out);
 void read_lifecycle(Reading& reading, const Node& node, TaskDraft& out);
 void read_announce(Reading& reading, const Node& node, TaskDraft& out);
+/// One artifact, as a URI or a map, or a list of them.
+void read_artifacts(Reading& reading, const Node& node, std::vector<Artifact>& out);
 /// "nofile" for RLIMIT_NOFILE.
 std::string_view rlimit_name(int resource);
 /// Complains if `name` is no name for a port.

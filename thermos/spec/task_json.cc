@@ -27,13 +27,59 @@ void write_logger(JsonWriter& json, const LogPolicy& policy) {
   json.end_object();
 }
 
+void write_texts(JsonWriter& json, std::string_view key, const std::vector<std::string>& texts) {
+  json.key(key).begin_array();
+  for (const std::string& text : texts) json.value(text);
+  json.end_array();
+}
+
+/// What differs from the default.
+void write_artifact(JsonWriter& json, const Artifact& artifact) {
+  const Artifact usual;
+  const auto text = [&](std::string_view key, const std::string& value) {
+    if (!value.empty()) json.field(key, value);
+  };
+  json.begin_object().field("uri", artifact.uri);
+  if (!artifact.mirrors.empty()) write_texts(json, "mirrors", artifact.mirrors);
+  text("sha256", artifact.sha256), text("sha512", artifact.sha512);
+  text("output_file", artifact.output_file), text("into", artifact.into);
+  if (artifact.extract != usual.extract) json.field("extract", artifact.extract == Unpack::kAlways);
+  if (artifact.executable) json.field("executable", true);
+  if (artifact.cache != usual.cache) json.field("cache", artifact.cache == CacheUse::kYes);
+  if (!artifact.headers.empty()) {
+    json.key("headers").begin_object();
+    for (const auto& [name, value] : artifact.headers) json.field(name, value);
+    json.end_object();
+  }
+  text("credential", artifact.credential);
+  if (artifact.timeout != usual.timeout) write_span(json, "timeout", artifact.timeout);
+  if (artifact.max_size != usual.max_size) json.field("max_size", artifact.max_size);
+  json.end_object();
+}
+
+/// Thermos's own tools want a command line in every process; of one that fetches they show this.
+std::string shown_cmdline(const ProcessSpec& process) {
+  if (process.fetch.empty()) return process.cmdline;
+  std::string words = "dewar-fetch";
+  for (const Artifact& artifact : process.fetch) {
+    const std::size_t query = artifact.uri.find('?'), at = artifact.uri.find('@');
+    words += " " + (at < query ? "artifact" : artifact.uri.substr(0, query));
+  }
+  return words;
+}
+
 void write_process(JsonWriter& json, const ProcessSpec& process) {
   json.begin_object();
-  json.field("cmdline", process.cmdline).field("name", process.name).field("max_failures", process.max_failures);
+  json.field("cmdline", shown_cmdline(process)).field("name", process.name).field("max_failures", process.max_failures);
   json.field("daemon", process.daemon).field("ephemeral", process.ephemeral);
   write_span(json, "min_duration", process.min_duration);
   json.field("final", process.final);
   if (process.logger) write_logger(json, *process.logger);
+  if (!process.fetch.empty()) {
+    json.key("fetch").begin_array();
+    for (const Artifact& artifact : process.fetch) write_artifact(json, artifact);
+    json.end_array();
+  }
   json.end_object();
 }
 
@@ -70,12 +116,6 @@ void write_announce(JsonWriter& json, const Announce& announce) {
   json.end_object();
   if (!announce.zk_path.empty()) json.field("zk_path", announce.zk_path);
   json.end_object();
-}
-
-void write_texts(JsonWriter& json, std::string_view key, const std::vector<std::string>& texts) {
-  json.key(key).begin_array();
-  for (const std::string& text : texts) json.value(text);
-  json.end_array();
 }
 
 void write_file_systems(JsonWriter& json, const SandboxSpec& sandbox) {

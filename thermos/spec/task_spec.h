@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "fetcher/artifact.h"
 #include "isolation/launch_info.h"
 #include "isolation/sandbox_spec.h"
 
@@ -23,6 +24,7 @@ struct ProcessSpec {
   bool final = false;                               ///< runs after the regular processes, in the finalizing plan
   Duration min_duration = std::chrono::seconds(5);  ///< from the end of one run to the start of the next
   std::optional<LogPolicy> logger;                  ///< overrides the task's policy
+  std::vector<Artifact> fetch;                      ///< not empty: it runs dewar-fetch on these, not `cmdline`
 };
 
 /// Each process waits for the one before it in the list.
@@ -80,7 +82,7 @@ struct TaskSpec {
 
 template <class Coder>
 void code(Coder& c, ProcessSpec& v) {
-  c(v.name, v.cmdline, v.max_failures, v.daemon, v.ephemeral, v.final, v.min_duration, v.logger);
+  c(v.name, v.cmdline, v.max_failures, v.daemon, v.ephemeral, v.final, v.min_duration, v.logger, v.fetch);
 }
 
 }  // namespace dewar
