@@ -112,9 +112,17 @@ Result<std::string> program_beside_us(const std::string& name) {
               "find " + name + " beside " + folder + "; is the installation whole?");
 }
 
+/// A task that is taken over stays in the groups it was started in, whatever groups its new caller runs in; after a
+/// reboot, or once the delegated unit has been stopped, they are gone, and so are its processes.
+bool is_there(const CgroupLayout& layout) {
+  const auto there = [](const auto& group) { return exists(group.second); };
+  const bool known = !layout.unified.empty() || !layout.v1.empty();
+  return known && (layout.unified.empty() || exists(layout.unified)) && std::ranges::all_of(layout.v1, there);
+}
+
 /// What depends on this host and this version of Dewar, not on the task: also made anew when a task is taken over.
-Result<void> fill_in_host(RunnerSpec& spec) {
-  spec.cgroups = DEWAR_TRY(prepare_host_cgroups(kCgroupName));
+Result<void> fill_in_host(RunnerSpec& spec, const RunRequest& request) {
+  if (!is_there(spec.cgroups)) spec.cgroups = DEWAR_TRY(prepare_host_cgroups(kCgroupName, request.cgroup));
   spec.seccomp = DEWAR_TRY(compile_seccomp(spec.sandbox.seccomp));
   spec.capabilities = DEWAR_TRY(parse_capabilities(spec.sandbox.keep_capabilities));
   spec.launcher = DEWAR_TRY(program_beside_us("dewar-launch"));
@@ -148,7 +156,7 @@ Result<RunnerSpec> make_spec(const TaskSpec& task, const RunRequest& request, co
   spec.path = path != nullptr && *path != '\0' ? path : kDefaultPath;
   if (request.preserve_environment)
     for (char** entry = environ; *entry != nullptr; ++entry) spec.preserved_environment.emplace_back(*entry);
-  DEWAR_TRY(fill_in_host(spec));
+  DEWAR_TRY(fill_in_host(spec, request));
   return spec;
 }
 
@@ -209,7 +217,7 @@ Result<PreparedRun> take_over(const std::string& run_folder, const TaskSpec& tas
   for (const auto& [name, port] : request.ports)
     if (!spec.ports.contains(name) || spec.ports.at(name) != port)
       return fail(std::errc::file_exists, "task '" + request.task_id + "' was given another port '" + name + "'");
-  DEWAR_TRY(fill_in_host(spec));
+  DEWAR_TRY(fill_in_host(spec, request));
   const std::string now = encode_runner_spec(spec);
   DEWAR_TRY(write_fetch_requests(spec));
   if (now != bytes) DEWAR_TRY(replace_file(run_folder + "/runner.spec", now, 0600, true));

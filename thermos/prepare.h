@@ -20,6 +20,7 @@ struct RunRequest {
   std::map<std::string, std::int64_t> ports;  ///< given ones; the others are allotted
   bool preserve_environment = false;
   std::uint32_t instance = 0;
+  std::string cgroup = {};  ///< the subtree for the task's cgroups, see isolation/cgroup/host.h; empty: it is found
 };
 
 struct PreparedRun {

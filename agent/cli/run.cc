@@ -22,7 +22,7 @@ namespace dewar {
 namespace {
 
 struct RunOptions {
-  std::string file, work_dir, task_id, user;
+  std::string file, work_dir, task_id, user, cgroup;
   std::vector<std::string> ports;
   bool keep = false, preserve_environment = false;
   OutputForm form = OutputForm::kTable;
@@ -106,6 +106,7 @@ ExitCode run_task(const RunOptions& options) {
   request.work_dir = *work_dir;
   request.task_id = !options.task_id.empty() ? options.task_id : default_task_id(task->name, SystemClock().wall());
   request.user = options.user;
+  request.cgroup = options.cgroup;
   request.preserve_environment = options.preserve_environment;
   const auto prepared = prepare_run(*task, request);
   if (!prepared) {
@@ -137,6 +138,10 @@ void add_run(CLI::App& app, ExitCode& exit_code) {
   run->add_option("--port", options->ports, "repeatable; ports not given are allotted")
       ->type_name("NAME:PORT")
       ->allow_extra_args(false);
+  run->add_option("--cgroup", options->cgroup,
+                  "where the task's cgroups go; default: the unit we run in if it is delegated, else the top")
+      ->type_name("PATH")
+      ->envname("DEWAR_CGROUP");
   run->add_flag("--keep", options->keep, "never collect the work folder (a default one goes a day after SUCCESS)");
   run->add_option("-o,--output", options->form,
                   "table (default), json (one object at the end), jsonl (and one per event)")

@@ -18,7 +18,7 @@ Result<void> join_supervisors(const CgroupLayout& layout) {
   for (const auto& [controller, group] : layout.v1) groups.insert(group);
   // With one thread, writing to `tasks` is far cheaper than to cgroup.procs (no wait for an RCU grace period).
   for (const std::string& group : groups) DEWAR_TRY(join(group, "tasks"));
-  if (!layout.v2.empty()) DEWAR_TRY(join(layout.unified, "cgroup.procs"));
+  if (!layout.unified.empty()) DEWAR_TRY(join(layout.unified, "cgroup.procs"));
   return {};
 }
 
