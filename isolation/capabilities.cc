@@ -1,5 +1,7 @@
 #include "isolation/capabilities.h"
 
+#include <linux/capability.h>
+
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -65,6 +67,19 @@ Result<std::uint64_t> parse_capabilities(const std::vector<std::string>& names) 
     bits |= std::uint64_t{1} << (found - kNames.begin());
   }
   return bits;
+}
+
+Result<void> check_kept_capabilities(const SandboxSpec& sandbox) {
+  constexpr int kOwnTheHost[] = {CAP_SYS_MODULE, CAP_SYS_RAWIO, CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_PERFMON, CAP_BPF};
+  const std::uint64_t kept = DEWAR_TRY(parse_capabilities(sandbox.keep_capabilities));
+  if (sandbox.user_namespace || (sandbox.seccomp != "default" && sandbox.seccomp != "strict")) return {};
+  for (const int capability : kOwnTheHost) {
+    if ((kept >> capability & 1) == 0) continue;
+    return fail("CAP_" + std::string(kNames[static_cast<std::size_t>(capability)]) +
+                " would give the task the whole host; with 'user_namespace: true' it ends at the sandbox, and "
+                "'seccomp: unconfined' says that the task is trusted");
+  }
+  return {};
 }
 
 }  // namespace dewar

@@ -123,8 +123,11 @@ bool is_there(const CgroupLayout& layout) {
 /// What depends on this host and this version of Dewar, not on the task: also made anew when a task is taken over.
 Result<void> fill_in_host(RunnerSpec& spec, const RunRequest& request) {
   if (!is_there(spec.cgroups)) spec.cgroups = DEWAR_TRY(prepare_host_cgroups(kCgroupName, request.cgroup));
-  spec.seccomp = DEWAR_TRY(compile_seccomp(spec.sandbox.seccomp));
+  DEWAR_TRY(check_kept_capabilities(spec.sandbox));
   spec.capabilities = DEWAR_TRY(parse_capabilities(spec.sandbox.keep_capabilities));
+  // A profile file is read once: what becomes of it later is not a running task's business.
+  const bool has_file_filter = spec.sandbox.seccomp.starts_with('/') && !spec.seccomp.empty();
+  if (!has_file_filter) spec.seccomp = DEWAR_TRY(compile_seccomp(spec.sandbox.seccomp, spec.capabilities));
   spec.launcher = DEWAR_TRY(program_beside_us("dewar-launch"));
   if (std::ranges::any_of(spec.plan.processes, [](const ProcessSpec& process) { return !process.fetch.empty(); }))
     spec.fetcher = DEWAR_TRY(program_beside_us("dewar-fetch"));

@@ -1,111 +1,72 @@
 #include "isolation/seccomp/profile.h"
 
 #include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <seccomp.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#include <cstddef>
-#include <cstring>
-#include <memory>
-#include <vector>
+#include <algorithm>
 
 #include "base/files.h"
-#include "isolation/seccomp/table.h"
+#include "isolation/seccomp/bpf.h"
+#include "isolation/seccomp/profile_file.h"
 
 namespace dewar {
 namespace {
 
-using Program = std::vector<sock_filter>;
+constexpr std::size_t kLargestFile = 1u << 20;
 
-Failure libseccomp_failed(const std::string& doing, int error) {
-  return fail({-error, std::generic_category()}, "compile the seccomp profile: " + doing);
+Action action_of(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kAllowed:
+      return SECCOMP_RET_ALLOW;
+    case Verdict::kForbidden:
+      return refuse_with(EPERM);
+    case Verdict::kAbsent:
+      break;
+  }
+  return refuse_with(ENOSYS);
 }
 
-sock_filter load(std::size_t offset) { return BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(offset)); }
-
-sock_filter jump(std::uint16_t test, std::uint32_t value, std::size_t when_true, std::size_t when_false) {
-  return BPF_JUMP(static_cast<std::uint16_t>(BPF_JMP | test | BPF_K), value, static_cast<std::uint8_t>(when_true),
-                  static_cast<std::uint8_t>(when_false));
-}
-
-/// One condition: passes on to what follows it, or returns EPERM. Leaves the call's number in the accumulator.
-void append_condition(const Condition& condition, Program& program) {
-  const std::size_t number_of_tests = condition.values.size();
-  const std::size_t low_half = offsetof(seccomp_data, args) + 8 * static_cast<std::size_t>(condition.argument);
-  const bool forbids_match = condition.test != Condition::Test::kIsNoneOf;
-  const std::uint16_t test = condition.test == Condition::Test::kHasAnyBit ? BPF_JSET : BPF_JEQ;
-  // number? no: past all of this. The tests jump to the EPERM behind them, or past it.
-  program.push_back(jump(BPF_JEQ, static_cast<std::uint32_t>(condition.number), 0, number_of_tests + 3));
-  program.push_back(load(low_half));
-  for (std::size_t i = 0; i < number_of_tests; ++i) {
-    const std::size_t to_eperm = number_of_tests - 1 - i, past_eperm = to_eperm + 1;
-    const bool last = i + 1 == number_of_tests;
-    if (forbids_match) {
-      program.push_back(jump(test, condition.values[i], to_eperm, last ? past_eperm : 0));
-    } else {
-      program.push_back(jump(test, condition.values[i], past_eperm, 0));
+void add_condition(const Condition& condition, std::vector<CallRule>& rules) {
+  const auto number = static_cast<std::uint32_t>(condition.number);
+  using Test = Condition::Test;
+  const bool match_allows = condition.test != Test::kIsOneOf;
+  for (const std::uint32_t value : condition.values) {
+    ArgTest test{.argument = condition.argument, .value = value, .low_half = true};
+    if (condition.test == Test::kHasAnyBit) {
+      test.op = ArgTest::Op::kMaskedEqual;
+      test.mask = value;
+      test.value = 0;
     }
+    rules.push_back({number, match_allows ? SECCOMP_RET_ALLOW : refuse_with(EPERM), {test}});
   }
-  program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM));
-  program.push_back(load(offsetof(seccomp_data, nr)));
-}
-
-/// The conditions, to be run in front of the table: libseccomp cannot say "forbid these values and allow all others" of
-/// the lower half of an argument. Other architectures' calls fall through; what comes next deals with them.
-Program conditions() {
-  Program program;
-  for (const Condition& condition : syscall_conditions()) append_condition(condition, program);
-  const std::size_t length = program.size();
-  const Program prologue = {load(offsetof(seccomp_data, arch)), jump(BPF_JEQ, AUDIT_ARCH_X86_64, 0, length + 1),
-                            load(offsetof(seccomp_data, nr))};
-  program.insert(program.begin(), prologue.begin(), prologue.end());
-  return program;
-}
-
-Result<std::string> export_bpf(scmp_filter_ctx filter) {
-  const UniqueFd memory(::memfd_create("seccomp", MFD_CLOEXEC));
-  if (!memory) return fail_errno("compile the seccomp profile: make a memory file");
-  if (const int error = seccomp_export_bpf(filter, memory.get()); error != 0) return libseccomp_failed("export", error);
-  if (::lseek(memory.get(), 0, SEEK_SET) != 0) return fail_errno("compile the seccomp profile: rewind");
-  return read_all(memory.get(), "the compiled seccomp profile");
-}
-
-/// The table, through libseccomp. A 32-bit (i386) or x32 call ends the whole process: their numbers mean other things,
-/// and answering all with ENOSYS would leave a program that cannot even exit.
-Result<std::string> compile_table() {
-  const auto release = [](void* filter) { seccomp_release(filter); };
-  const std::unique_ptr<void, decltype(release)> filter(seccomp_init(SCMP_ACT_ERRNO(ENOSYS)), release);
-  if (!filter) return fail(std::errc::not_enough_memory, "compile the seccomp profile");
-  // 2: a binary tree over the numbers instead of a list of some 300 comparisons.
-  for (const auto& [attribute, value] : {std::pair{SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS},
-                                         std::pair{SCMP_FLTATR_CTL_OPTIMIZE, std::uint32_t{2}}}) {
-    if (const int error = seccomp_attr_set(filter.get(), attribute, value); error != 0)
-      return libseccomp_failed("set its options", error);
-  }
-  for (const SyscallRule& rule : syscall_rules()) {
-    if (rule.verdict == Verdict::kAbsent) continue;  // the default
-    // By number: the library knows no names younger than itself.
-    const std::uint32_t action = rule.verdict == Verdict::kAllowed ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(EPERM);
-    if (const int error = seccomp_rule_add(filter.get(), action, rule.number, 0); error != 0)
-      return libseccomp_failed(rule.name, error);
-  }
-  return export_bpf(filter.get());
+  rules.push_back({number, match_allows ? refuse_with(EPERM) : SECCOMP_RET_ALLOW});
 }
 
 }  // namespace
 
-Result<std::string> compile_seccomp(std::string_view profile) {
+Policy built_in_policy(Profile profile, std::uint64_t capabilities) {
+  ArchRules native{.arch = AUDIT_ARCH_X86_64};
+  for (const Condition& condition : conditions(profile, capabilities)) add_condition(condition, native.rules);
+  for (const SyscallRule& rule : syscall_rules()) {
+    native.rules.push_back(
+        {static_cast<std::uint32_t>(rule.number), action_of(verdict_of(rule, profile, capabilities))});
+  }
+  // A 32-bit (i386) or x32 call ends the whole process: their numbers mean other things, and answering all with ENOSYS
+  // would leave a program that cannot even exit.
+  return {.otherwise = refuse_with(ENOSYS), .architectures = {std::move(native)}};
+}
+
+Result<std::string> compile_seccomp(const std::string& profile, std::uint64_t capabilities) {
   if (profile == "unconfined") return std::string();
-  if (profile != "default")
+  if (profile == "default") return compile_bpf(built_in_policy(Profile::kDefault, capabilities));
+  if (profile == "strict") return compile_bpf(built_in_policy(Profile::kStrict, capabilities));
+  if (!profile.starts_with('/'))
     return fail(std::errc::invalid_argument,
-                "seccomp profile '" + std::string(profile) + "' (there are 'default' and 'unconfined')");
-  const Program first = conditions();
-  std::string bytes(first.size() * sizeof(sock_filter), '\0');
-  std::memcpy(bytes.data(), first.data(), bytes.size());
-  return bytes + DEWAR_TRY(compile_table());
+                "seccomp profile '" + profile +
+                    "' (there are 'default', 'strict', 'unconfined', and absolute paths of profile files)");
+  const std::string text = DEWAR_TRY(read_file(profile, kLargestFile).context("read the seccomp profile"));
+  const Policy policy =
+      DEWAR_TRY(parse_profile(text, {capabilities, running_kernel()}).context("seccomp profile " + profile));
+  return compile_bpf(policy).context("seccomp profile " + profile);
 }
 
 }  // namespace dewar

@@ -34,6 +34,24 @@ TEST(Capabilities, AnUnknownNameIsQuoted) {
   EXPECT_FALSE(parse_capabilities({""}));
 }
 
+TEST(Capabilities, ThoseThatGiveAwayTheHostAreKeptOnlyBehindABorderOrOnPurpose) {
+  SandboxSpec sandbox;
+  sandbox.keep_capabilities = {"CAP_CHOWN"};
+  EXPECT_TRUE(check_kept_capabilities(sandbox));
+  sandbox.keep_capabilities.push_back("CAP_SYS_PTRACE");
+  const auto checked = check_kept_capabilities(sandbox);
+  ASSERT_FALSE(checked);
+  EXPECT_EQ(
+      checked.error().message(),
+      "CAP_SYS_PTRACE would give the task the whole host; with 'user_namespace: true' it ends at the sandbox, and "
+      "'seccomp: unconfined' says that the task is trusted");
+  sandbox.user_namespace = true;
+  EXPECT_TRUE(check_kept_capabilities(sandbox));
+  sandbox.user_namespace = false;
+  sandbox.seccomp = "/etc/profile.json";
+  EXPECT_TRUE(check_kept_capabilities(sandbox));
+}
+
 TEST(Capabilities, NoneIsNone) { EXPECT_EQ(*parse_capabilities({}), 0u); }
 
 }  // namespace

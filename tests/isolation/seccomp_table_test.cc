@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/audit.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/ioctl.h>
@@ -11,12 +12,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <map>
 #include <vector>
 
 #include "isolation/seccomp/profile.h"
 #include "isolation/seccomp/table.h"
+#include "tests/isolation/filter_machine.h"
 
 namespace dewar {
 namespace {
@@ -25,67 +26,25 @@ using ::testing::HasSubstr;
 
 constexpr std::uint32_t kEperm = SECCOMP_RET_ERRNO | EPERM, kEnosys = SECCOMP_RET_ERRNO | ENOSYS;
 
-/// Runs a classic BPF program as the kernel does (the instructions a filter may use).
-std::uint32_t run_filter(const std::vector<sock_filter>& program, const seccomp_data& data) {
-  std::uint32_t accumulator = 0;
-  for (std::size_t at = 0; at < program.size(); ++at) {
-    const sock_filter& op = program[at];
-    const auto branch = [&](bool yes) { at += yes ? op.jt : op.jf; };
-    switch (op.code) {
-      case BPF_LD | BPF_W | BPF_ABS:
-        std::memcpy(&accumulator, reinterpret_cast<const char*>(&data) + op.k, 4);
-        break;
-      case BPF_ALU | BPF_AND | BPF_K:
-        accumulator &= op.k;
-        break;
-      case BPF_JMP | BPF_JA:
-        at += op.k;
-        break;
-      case BPF_JMP | BPF_JEQ | BPF_K:
-        branch(accumulator == op.k);
-        break;
-      case BPF_JMP | BPF_JGT | BPF_K:
-        branch(accumulator > op.k);
-        break;
-      case BPF_JMP | BPF_JGE | BPF_K:
-        branch(accumulator >= op.k);
-        break;
-      case BPF_JMP | BPF_JSET | BPF_K:
-        branch((accumulator & op.k) != 0);
-        break;
-      case BPF_RET | BPF_K:
-        return op.k;
-      default:
-        ADD_FAILURE() << "an instruction this test does not know: " << op.code;
-        return 0;
-    }
-  }
-  ADD_FAILURE() << "the program runs off its end";
-  return 0;
-}
+constexpr std::uint64_t bit(int capability) { return std::uint64_t{1} << capability; }
 
 class SeccompTable : public ::testing::Test {
  protected:
-  void SetUp() override {
-    const auto bytes = compile_seccomp("default");
-    ASSERT_TRUE(bytes) << bytes.error().message();
-    ASSERT_EQ(bytes->size() % sizeof(sock_filter), 0u);
-    program_.resize(bytes->size() / sizeof(sock_filter));
-    std::memcpy(program_.data(), bytes->data(), bytes->size());
+  /// Of the default profile, unless another one was compiled.
+  std::uint32_t verdict(long number, const std::vector<std::uint64_t>& arguments = {},
+                        std::uint32_t arch = AUDIT_ARCH_X86_64) const {
+    return machine_.answer(static_cast<std::uint32_t>(number), arguments, arch);
   }
-  std::uint32_t verdict(long number, std::vector<std::uint64_t> arguments = {},
-                        std::uint32_t arch = AUDIT_ARCH_X86_64) {
-    seccomp_data data{};
-    data.nr = static_cast<int>(number);
-    data.arch = arch;
-    std::ranges::copy(arguments, data.args);
-    return run_filter(program_, data);
+  void compile(const std::string& profile, std::uint64_t capabilities = 0) {
+    const auto bytes = compile_seccomp(profile, capabilities);
+    ASSERT_TRUE(bytes) << bytes.error().message();
+    machine_ = FilterMachine(*bytes);
   }
 
-  std::vector<sock_filter> program_;
+  FilterMachine machine_{compile_seccomp("default").take()};
 };
 
-TEST_F(SeccompTable, FitsInTheKernelsLimit) { EXPECT_LE(program_.size(), std::size_t{BPF_MAXINSNS}); }
+TEST_F(SeccompTable, FitsInTheKernelsLimit) { EXPECT_LE(machine_.size(), std::size_t{BPF_MAXINSNS}); }
 
 TEST_F(SeccompTable, IsSortedAndNamesNoNumberTwice) {
   EXPECT_TRUE(std::ranges::is_sorted(syscall_rules(), std::ranges::less_equal{}, &SyscallRule::number) ||
@@ -94,19 +53,66 @@ TEST_F(SeccompTable, IsSortedAndNamesNoNumberTwice) {
 }
 
 TEST_F(SeccompTable, EveryNumberDoesWhatItsRowSays) {
-  std::map<int, Verdict> rows;
-  for (const SyscallRule& rule : syscall_rules()) rows[rule.number] = rule.verdict;
+  std::map<int, SyscallRule> rows;
+  for (const SyscallRule& rule : syscall_rules()) rows.emplace(rule.number, rule);
   // Arguments that no condition objects to.
   const std::map<int, std::vector<std::uint64_t>> harmless = {{SYS_socket, {AF_UNIX}}, {SYS_socketpair, {AF_UNIX}}};
-  for (int number = 0; number < 2000; ++number) {
-    const auto row = rows.find(number);
-    const auto arguments = harmless.find(number);
-    const std::uint32_t expected = row == rows.end() || row->second == Verdict::kAbsent ? kEnosys
-                                   : row->second == Verdict::kAllowed                   ? SECCOMP_RET_ALLOW
-                                                                                        : kEperm;
-    EXPECT_EQ(verdict(number, arguments == harmless.end() ? std::vector<std::uint64_t>{} : arguments->second), expected)
-        << number;
+  for (const auto& [name, profile] : {std::pair{"default", Profile::kDefault}, {"strict", Profile::kStrict}}) {
+    for (const std::uint64_t kept : {std::uint64_t{0}, bit(CAP_SYS_ADMIN), ~std::uint64_t{0}}) {
+      compile(name, kept);
+      for (int number = 0; number < 2000; ++number) {
+        const auto row = rows.find(number);
+        const auto arguments = harmless.find(number);
+        const Verdict wanted = row == rows.end() ? Verdict::kAbsent : verdict_of(row->second, profile, kept);
+        const std::uint32_t expected = wanted == Verdict::kAbsent    ? kEnosys
+                                       : wanted == Verdict::kAllowed ? SECCOMP_RET_ALLOW
+                                                                     : kEperm;
+        EXPECT_EQ(verdict(number, arguments == harmless.end() ? std::vector<std::uint64_t>{} : arguments->second),
+                  expected)
+            << name << " " << number;
+      }
+    }
   }
+}
+
+TEST_F(SeccompTable, StrictAllowsNothingThatDefaultDoesNot) {
+  for (const SyscallRule& rule : syscall_rules()) {
+    EXPECT_TRUE(rule.in_strict != Verdict::kAllowed || rule.in_default == Verdict::kAllowed) << rule.name;
+  }
+}
+
+TEST_F(SeccompTable, CapabilitiesOpenWhatTheyStandFor) {
+  EXPECT_EQ(verdict(SYS_mount), kEperm);
+  compile("default", bit(CAP_SYS_ADMIN));
+  for (const long number : {SYS_mount, SYS_umount2, SYS_setns, SYS_fsopen, SYS_clone3, SYS_sethostname, SYS_bpf})
+    EXPECT_EQ(verdict(number), SECCOMP_RET_ALLOW) << number;
+  EXPECT_EQ(verdict(SYS_clone, {CLONE_NEWNS}), SECCOMP_RET_ALLOW);
+  EXPECT_EQ(verdict(SYS_unshare, {CLONE_NEWUSER}), SECCOMP_RET_ALLOW);
+  EXPECT_EQ(verdict(SYS_init_module), kEperm) << "each opens its own";
+  EXPECT_EQ(verdict(SYS_socket, {AF_VSOCK}), kEperm);
+  compile("strict", bit(CAP_SYS_PTRACE));
+  EXPECT_EQ(verdict(SYS_ptrace), SECCOMP_RET_ALLOW);
+  EXPECT_EQ(verdict(SYS_mount), kEperm);
+  compile("default", ~std::uint64_t{0});
+  for (const long number : {SYS_open_by_handle_at, SYS_kexec_load, SYS_kexec_file_load, SYS_io_uring_setup,
+                            SYS_userfaultfd, SYS_keyctl, SYS_swapon})
+    EXPECT_EQ(verdict(number), kEperm) << number << ": nothing opens it";
+}
+
+TEST_F(SeccompTable, StrictTakesMoreAway) {
+  compile("strict");
+  for (const long number : {SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_pidfd_getfd,
+                            SYS_process_madvise, SYS_name_to_handle_at, SYS_vmsplice, SYS_remap_file_pages})
+    EXPECT_EQ(verdict(number), kEperm) << number;
+  EXPECT_EQ(verdict(SYS_unshare, {CLONE_FILES}), kEperm);
+  EXPECT_EQ(verdict(SYS_clone, {CLONE_NEWUSER}), kEperm);
+  for (const std::uint64_t family : {AF_UNIX, AF_INET, AF_INET6})
+    EXPECT_EQ(verdict(SYS_socket, {family}), SECCOMP_RET_ALLOW) << family;
+  for (const std::uint64_t family : {AF_NETLINK, AF_PACKET, AF_VSOCK})
+    EXPECT_EQ(verdict(SYS_socket, {family}), kEperm) << family;
+  EXPECT_EQ(verdict(SYS_personality, {0x20000}), kEperm);
+  EXPECT_EQ(verdict(SYS_personality, {0xffffffff}), SECCOMP_RET_ALLOW);
+  EXPECT_EQ(verdict(SYS_ioctl, {0, TIOCSETD}), kEperm);
 }
 
 TEST_F(SeccompTable, KnownNumbersHaveTheirKernelNames) {
@@ -166,6 +172,7 @@ TEST_F(SeccompTable, OtherArchitecturesEndTheProcess) {
     EXPECT_EQ(verdict(number, {}, AUDIT_ARCH_I386), SECCOMP_RET_KILL_PROCESS) << number;
     EXPECT_EQ(verdict(0x40000000 + number), SECCOMP_RET_KILL_PROCESS) << "x32 " << number;
   }
+  EXPECT_EQ(verdict(-1), kEnosys) << "a tracer skips a call; of no architecture";
 }
 
 TEST(Seccomp, UnconfinedIsNoFilterAndOtherNamesAreRefused) {
@@ -174,6 +181,7 @@ TEST(Seccomp, UnconfinedIsNoFilterAndOtherNamesAreRefused) {
   ASSERT_FALSE(unknown);
   EXPECT_THAT(unknown.error().message(), HasSubstr("'defualt'"));
   EXPECT_THAT(unknown.error().message(), HasSubstr("'unconfined'"));
+  EXPECT_THAT(compile_seccomp("/nowhere/profile.json").error().message(), HasSubstr("read the seccomp profile: "));
 }
 
 }  // namespace

@@ -85,8 +85,25 @@ TEST(Sandbox, RefusesWhatTheKernelWouldRefuseLater) {
   EXPECT_THAT(wrong_with("{pids: 0}").size(), 1u);
   EXPECT_THAT(wrong_with("{cpu_quota: 0.001}").size(), 1u);
   EXPECT_THAT(wrong_with("{network: bridge}"), ElementsAre(HasSubstr("one of host, none")));
-  EXPECT_THAT(wrong_with("{seccomp: strict}"), ElementsAre(HasSubstr("one of default, unconfined")));
+  EXPECT_THAT(wrong_with("{seccomp: lax}"), ElementsAre(HasSubstr("'strict', 'unconfined', or the absolute path")));
+  EXPECT_THAT(wrong_with("{seccomp: /etc/../x}"), ElementsAre(HasSubstr("the absolute path of a profile file")));
   EXPECT_THAT(wrong_with("{tmpfs: {/x: {sise: 1MB}}}"), ElementsAre(HasSubstr("did you mean 'size'?")));
+}
+
+TEST(Sandbox, SeccompIsAProfileOrAFile) {
+  EXPECT_EQ(sandbox_of("{network: host}").seccomp, "default");
+  for (const char* profile : {"default", "strict", "unconfined", "/etc/dewar/profile.json"})
+    EXPECT_EQ(sandbox_of("{seccomp: " + std::string(profile) + "}").seccomp, profile);
+}
+
+TEST(Sandbox, CapabilitiesThatWouldGiveAwayTheHostMustBeMeant) {
+  for (const char* name : {"sys_admin", "SYS_PTRACE", "CAP_SYS_MODULE", "sys_rawio", "bpf", "perfmon"}) {
+    const std::string list = "capabilities: [chown, " + std::string(name) + "]";
+    EXPECT_THAT(wrong_with("{" + list + "}"), ElementsAre(HasSubstr("would give the task the whole host"))) << name;
+    EXPECT_THAT(wrong_with("{" + list + ", seccomp: strict}"), ElementsAre(HasSubstr("the whole host"))) << name;
+    EXPECT_EQ(sandbox_of("{" + list + ", seccomp: unconfined}").keep_capabilities.size(), 2u) << name;
+  }
+  EXPECT_EQ(sandbox_of("{capabilities: [net_bind_service, sys_time, mknod]}").keep_capabilities.size(), 3u);
 }
 
 }  // namespace

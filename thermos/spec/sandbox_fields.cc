@@ -164,7 +164,13 @@ void read_network(Reading& reading, const Node& node, SandboxSpec& out) {
 }
 
 void read_seccomp(Reading& reading, const Node& node, SandboxSpec& out) {
-  reading.choice<std::string>(node, out.seccomp, {{"default", "default"}, {"unconfined", "unconfined"}});
+  std::string profile;
+  if (!reading.text(node, profile)) return;
+  const bool is_name = profile == "default" || profile == "strict" || profile == "unconfined";
+  if (!is_name && !clean_path(profile))
+    reading.wrong(node, "'default', 'strict', 'unconfined', or the absolute path of a profile file");
+  else
+    out.seccomp = std::move(profile);
 }
 
 constexpr Field<SandboxSpec> kSandboxFields[] = {
@@ -190,6 +196,12 @@ std::string_view rlimit_name(int resource) {
   return known == std::end(kRlimits) ? "unknown" : known->first;
 }
 
-void read_sandbox(Reading& reading, const Node& node, SandboxSpec& out) { reading.fields(node, kSandboxFields, out); }
+void read_sandbox(Reading& reading, const Node& node, SandboxSpec& out) {
+  reading.fields(node, kSandboxFields, out);
+  const auto kept =
+      std::find_if(node.items.begin(), node.items.end(), [](const Node& item) { return item.key == "capabilities"; });
+  if (kept == node.items.end() || !parse_capabilities(out.keep_capabilities)) return;
+  if (const auto fine = check_kept_capabilities(out); !fine) reading.complain(kept->place, fine.error().message());
+}
 
 }  // namespace dewar
