@@ -132,6 +132,10 @@ Result<std::vector<std::string>> list_dir(const std::string& path) {
   return names_in(DEWAR_TRY(open_file(path, O_RDONLY | O_DIRECTORY)), path);
 }
 
+Result<std::vector<std::string>> list_folder(const UniqueFd& folder, const std::string& what) {
+  return names_in(DEWAR_TRY(open_at(folder, ".", O_RDONLY | O_DIRECTORY)), what);
+}
+
 Result<void> remove_tree(const std::string& path) {
   const std::string parent = parent_of(path);
   const std::string name = path.substr(path.rfind('/') + 1);

@@ -47,6 +47,8 @@ Result<void> make_dirs(const std::string& path, mode_t mode = 0755);
 
 /// Names in a folder, sorted, without "." and "..".
 Result<std::vector<std::string>> list_dir(const std::string& path);
+/// The same for a folder that is open for reading; `what` names it in errors.
+Result<std::vector<std::string>> list_folder(const UniqueFd& folder, const std::string& what);
 
 /// Removes a file or a whole tree without following a symlink or crossing into another file system. No error if it is
 /// not there.
