@@ -20,6 +20,7 @@
 #include "isolation/capabilities.h"
 #include "isolation/cgroup/host.h"
 #include "isolation/seccomp/profile.h"
+#include "thermos/programs.h"
 #include "thermos/spec/bind.h"
 
 extern char** environ;
@@ -101,17 +102,6 @@ std::string source_of(const TaskSpec& task, const std::string& user) {
   return encoder.take();
 }
 
-Result<std::string> program_beside_us(const std::string& name) {
-  char self[4096];
-  const ssize_t size = ::readlink("/proc/self/exe", self, sizeof self);
-  if (size <= 0) return fail_errno("find our own program");
-  const std::string folder = parent_of(std::string(self, static_cast<std::size_t>(size)));
-  for (const std::string& path : {folder + "/" + name, parent_of(folder) + "/libexec/dewar/" + name})
-    if (::access(path.c_str(), X_OK) == 0) return path;
-  return fail(std::errc::no_such_file_or_directory,
-              "find " + name + " beside " + folder + "; is the installation whole?");
-}
-
 /// A task that is taken over stays in the groups it was started in, whatever groups its new caller runs in; after a
 /// reboot, or once the delegated unit has been stopped, they are gone, and so are its processes.
 bool is_there(const CgroupLayout& layout) {
@@ -128,9 +118,9 @@ Result<void> fill_in_host(RunnerSpec& spec, const RunRequest& request) {
   // A profile file is read once: what becomes of it later is not a running task's business.
   const bool has_file_filter = spec.sandbox.seccomp.starts_with('/') && !spec.seccomp.empty();
   if (!has_file_filter) spec.seccomp = DEWAR_TRY(compile_seccomp(spec.sandbox.seccomp, spec.capabilities));
-  spec.launcher = DEWAR_TRY(program_beside_us("dewar-launch"));
+  spec.launcher = DEWAR_TRY(find_own_program("dewar-launch"));
   if (std::ranges::any_of(spec.plan.processes, [](const ProcessSpec& process) { return !process.fetch.empty(); }))
-    spec.fetcher = DEWAR_TRY(program_beside_us("dewar-fetch"));
+    spec.fetcher = DEWAR_TRY(find_own_program("dewar-fetch"));
   return {};
 }
 
@@ -286,7 +276,7 @@ Result<pid_t> start_runner(const std::string& run_folder, bool kill) {
   };
   const UniqueFd out = DEWAR_TRY(console("stdout")), err = DEWAR_TRY(console("stderr"));
   Spawn runner;
-  runner.program = DEWAR_TRY(program_beside_us("dewar-runner"));
+  runner.program = DEWAR_TRY(find_own_program("dewar-runner"));
   runner.argv = {"dewar-runner", run_folder};
   if (kill) runner.argv.insert(runner.argv.begin() + 1, "--kill");
   runner.env = {std::string("PATH=") + kDefaultPath};
