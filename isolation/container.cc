@@ -57,15 +57,37 @@ Result<LaunchReport> read_report(const UniqueFd& pipe) {
   return *report;
 }
 
+/// What the task may see of its own groups: cgroup2 alone at the usual place, or each controller's folder.
+std::map<std::string, std::string> visible_cgroups(const CgroupLayout& layout, const std::string& id) {
+  if (layout.v1.empty()) return {{"", layout.unified + "/" + id}};
+  std::map<std::string, std::string> groups;
+  for (const auto& [controller, folder] : layout.v1) groups[controller] = folder + "/" + id;
+  if (!layout.unified.empty()) groups["unified"] = layout.unified + "/" + id;
+  return groups;
+}
+
 ContainerRecipe make_recipe(const ContainerSpec& spec, const Cgroup& leaf) {
   const SandboxSpec& sandbox = spec.sandbox;
-  return {
-      .root = spec.root_folder,
-      .mounts = make_root(look_at_host_root(), {spec.sandbox_folder, spec.log_folder, sandbox.binds, sandbox.tmpfs}),
-      .hostname = spec.hostname,
-      .network = sandbox.network,
-      .unified_cgroup = leaf.unified(),
-      .v1_cgroups = leaf.v1_folders()};
+  RootSpec root;
+  root.sandbox_folder = spec.sandbox_folder;
+  root.log_folder = spec.log_folder;
+  root.binds = sandbox.binds;
+  root.tmpfs = sandbox.tmpfs;
+  root.image = !spec.image_folder.empty();
+  root.first_id = spec.first_id;
+  root.cgroups = visible_cgroups(spec.cgroups, spec.id);
+
+  ContainerRecipe recipe;
+  recipe.root = spec.root_folder;
+  recipe.image = spec.image_folder;
+  recipe.layer = spec.layer_folder;
+  recipe.first_id = spec.first_id;
+  recipe.mounts = make_root(look_at_host_root(), root);
+  recipe.hostname = spec.hostname;
+  recipe.network = sandbox.network;
+  recipe.unified_cgroup = leaf.unified();
+  recipe.v1_cgroups = leaf.v1_folders();
+  return recipe;
 }
 
 /// Runs dewar-launch to its end. The launcher's status is not asked for: its report says all.

@@ -22,6 +22,9 @@ struct ContainerSpec {
   std::string sandbox_folder;        ///< writable, owned by the task's user; at the same path inside
   std::string log_folder;            ///< shown read-only at the same path inside
   std::string root_folder;           ///< an empty folder on which the new root is built
+  std::string image_folder;          ///< what the root shows; empty: the host's own programs and libraries
+  std::string layer_folder;          ///< takes the changes to the image; empty: the root is read-only
+  std::uint32_t first_id = 0;        ///< of the user namespace's ids, see ContainerRecipe; 0: none
   std::string launcher;              ///< dewar-launch
 };
 

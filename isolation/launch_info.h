@@ -15,6 +15,8 @@
 
 namespace dewar {
 
+inline constexpr std::uint32_t kIdCount = 65536;  ///< ids of one user namespace
+
 enum class LogDestination : std::uint8_t { kFile, kConsole, kBoth, kNone };
 enum class LogMode : std::uint8_t { kStandard, kRotate };
 
@@ -50,7 +52,10 @@ struct MountOp {
 /// Makes a container: namespaces, root and PID 1. The launcher answers on descriptor 4 with one LaunchReport and exits;
 /// PID 1 stays, without any right, and reaps orphans until it is killed.
 struct ContainerRecipe {
-  std::string root;             ///< an empty host folder; the new root is built on a tmpfs mounted there
+  std::string root;             ///< an empty host folder; the new root is built on what is mounted there
+  std::string image;            ///< a host folder that the root shows, never changed; empty: the root is a tmpfs
+  std::string layer;            ///< a host folder that takes the changes to `image`; empty: the root is read-only
+  std::uint32_t first_id = 0;   ///< kIdCount ids from here on are 0, 1, … inside; 0: no user namespace
   std::vector<MountOp> mounts;  ///< in this order
   std::string hostname;
   Network network = Network::kHost;
@@ -63,12 +68,14 @@ struct ContainerRecipe {
 /// each stage to `status_file`. SIGUSR1 tells it that the attempt is being stopped: then it does not kill what the
 /// ended process has left, but waits until that has ended too.
 struct AttemptRecipe {
-  std::vector<std::string> argv;  ///< argv[0] is the absolute path that is executed
-  std::vector<std::string> env;   ///< NAME=VALUE
-  std::string cwd;                ///< inside the container
-  User user;
+  std::vector<std::string> argv;   ///< argv[0] is the absolute path that is executed
+  std::vector<std::string> env;    ///< NAME=VALUE
+  std::string cwd;                 ///< inside the container
+  User user;                       ///< ids as the host numbers them, also in a user namespace
+  std::uint32_t first_id = 0;      ///< as in the container's recipe
   std::uint64_t capabilities = 0;  ///< bit n: keep capability n (in all five sets)
   std::vector<Rlimit> rlimits;
+  std::vector<std::string> writable;    ///< Landlock: all else can only be read and executed; empty: no Landlock
   std::string seccomp;                  ///< struct sock_filter[] as bytes; empty: no filter
   std::string unified_cgroup;           ///< the attempt's leaf in cgroup2; empty: none
   std::vector<std::string> v1_cgroups;  ///< cgroup v1 folders that it joins
@@ -98,12 +105,12 @@ void code(Coder& c, MountOp& v) {
 }
 template <class Coder>
 void code(Coder& c, ContainerRecipe& v) {
-  c(v.root, v.mounts, v.hostname, v.network, v.unified_cgroup, v.v1_cgroups);
+  c(v.root, v.image, v.layer, v.first_id, v.mounts, v.hostname, v.network, v.unified_cgroup, v.v1_cgroups);
 }
 template <class Coder>
 void code(Coder& c, AttemptRecipe& v) {
-  c(v.argv, v.env, v.cwd, v.user, v.capabilities, v.rlimits, v.seccomp, v.unified_cgroup, v.v1_cgroups, v.sweep_cgroup,
-    v.log, v.log_folder, v.status_file, v.log_quota, v.log_counter, v.on_host);
+  c(v.argv, v.env, v.cwd, v.user, v.first_id, v.capabilities, v.rlimits, v.writable, v.seccomp, v.unified_cgroup,
+    v.v1_cgroups, v.sweep_cgroup, v.log, v.log_folder, v.status_file, v.log_quota, v.log_counter, v.on_host);
 }
 
 }  // namespace dewar

@@ -42,6 +42,11 @@ constexpr std::array<std::string_view, 5> kMaskedSys = {"/sys/firmware", "/sys/d
                                                         "/sys/kernel/debug", "/sys/kernel/security",
                                                         "/sys/kernel/tracing"};
 
+constexpr std::uint32_t kTtyGroup = 5;  // on every Linux system
+
+/// Who an image's host is, and how it finds others, is the host's business.
+constexpr std::array<std::string_view, 3> kEtcOfImage = {"/etc/hostname", "/etc/hosts", "/etc/resolv.conf"};
+
 bool matches(std::string_view pattern, std::string_view name) {
   if (pattern.ends_with('*')) return name.starts_with(pattern.substr(0, pattern.size() - 1));
   return pattern == name;
@@ -110,12 +115,16 @@ void add_etc(const HostRoot& host, std::vector<MountOp>& ops) {
   ops.push_back(link("/proc/self/mounts", "/etc/mtab"));
 }
 
-void add_dev(std::vector<MountOp>& ops) {
+void add_dev(std::uint32_t first_id, std::vector<MountOp>& ops) {
+  // On a tmpfs of its own: over an image, nothing that the image has in its /dev shall be left.
+  ops.push_back(mount(MountKind::kTmpfs, "/dev", "mode=0755,size=64k"));
+  ops.back().read_only = true;
   for (const std::string_view path : kDevices) {
     ops.push_back(bind(path, path, false));
     ops.back().devices = true;
   }
-  ops.push_back(mount(MountKind::kDevpts, "/dev/pts", "newinstance,ptmxmode=0666,mode=0620,gid=5"));
+  ops.push_back(mount(MountKind::kDevpts, "/dev/pts",
+                      "newinstance,ptmxmode=0666,mode=0620,gid=" + std::to_string(first_id + kTtyGroup)));
   ops.push_back(mount(MountKind::kMqueue, "/dev/mqueue"));
   ops.push_back(link("pts/ptmx", "/dev/ptmx"));
   ops.push_back(link("/proc/self/fd", "/dev/fd"));
@@ -133,8 +142,21 @@ void add_kernel_views(std::vector<MountOp>& ops) {
   for (const std::string_view path : kMaskedSys) ops.push_back(if_there(mount(MountKind::kMask, path)));
 }
 
+/// The task's own groups, so that runtimes which size themselves by their limits find them. /sys/fs/cgroup is an empty
+/// folder of the kernel's; on cgroup v1 it holds one folder for each controller.
+void add_cgroups(const std::map<std::string, std::string>& cgroups, std::vector<MountOp>& ops) {
+  if (cgroups.empty()) return;
+  if (!cgroups.contains("")) {
+    ops.push_back(mount(MountKind::kTmpfs, "/sys/fs/cgroup", "mode=0755,size=64k"));
+    ops.back().read_only = true;
+  }
+  for (const auto& [name, folder] : cgroups) {
+    ops.push_back(if_there(bind(folder, name.empty() ? "/sys/fs/cgroup" : "/sys/fs/cgroup/" + name, true)));
+  }
+}
+
 /// The usual writable folders, private to the task, and those it asks for; asking for a usual one sets its size.
-void add_private_folders(const std::vector<Tmpfs>& asked, std::vector<MountOp>& ops) {
+std::vector<Tmpfs> private_folders(const std::vector<Tmpfs>& asked) {
   constexpr std::uint64_t kRunSize = 64u << 20;
   std::vector<Tmpfs> all = {
       {.target = "/dev/shm"}, {.target = "/run", .size = kRunSize}, {.target = "/tmp"}, {.target = "/var/tmp"}};
@@ -147,8 +169,7 @@ void add_private_folders(const std::vector<Tmpfs>& asked, std::vector<MountOp>& 
     }
   }
   std::ranges::stable_sort(all, {}, [](const Tmpfs& one) { return std::ranges::count(one.target, '/'); });
-  for (const Tmpfs& one : all) ops.push_back(tmpfs(one));
-  ops.push_back(link("/run", "/var/run"));
+  return all;
 }
 
 }  // namespace
@@ -174,18 +195,32 @@ HostRoot look_at_host_root() {
 
 std::vector<MountOp> make_root(const HostRoot& host, const RootSpec& task) {
   std::vector<MountOp> ops;
-  add_programs(host, ops);
-  add_etc(host, ops);
-  add_dev(ops);
+  if (task.image) {
+    for (const std::string_view path : kEtcOfImage) ops.push_back(if_there(bind(path, path, true)));
+  } else {
+    add_programs(host, ops);
+    add_etc(host, ops);
+    ops.push_back(mount(MountKind::kFolder, "/home", "mode=0755"));
+    ops.push_back(mount(MountKind::kFolder, "/root", "mode=0700"));
+    ops.push_back(link("/run", "/var/run"));
+  }
+  add_dev(task.first_id, ops);
   add_kernel_views(ops);
-  add_private_folders(task.tmpfs, ops);
-  ops.push_back(mount(MountKind::kFolder, "/home", "mode=0755"));
-  ops.push_back(mount(MountKind::kFolder, "/root", "mode=0700"));
+  add_cgroups(task.cgroups, ops);
+  for (const Tmpfs& one : private_folders(task.tmpfs)) ops.push_back(tmpfs(one));
   for (const Bind& one : task.binds) ops.push_back(bind(one.source, one.target, true));
   // Last, so that nothing of the above can lie over them.
   ops.push_back(bind(task.sandbox_folder, task.sandbox_folder, false));
   ops.push_back(bind(task.log_folder, task.log_folder, true));
   return ops;
+}
+
+std::vector<std::string> writable_places(const SandboxSpec& sandbox, const std::string& sandbox_folder) {
+  if (!sandbox.root.path.empty() && sandbox.root.writable) return {"/"};
+  // /dev for its nodes and queues, /proc for what a process may set of itself.
+  std::vector<std::string> places = {"/dev", "/proc", sandbox_folder};
+  for (const Tmpfs& one : private_folders(sandbox.tmpfs)) places.push_back(one.target);
+  return places;
 }
 
 }  // namespace dewar

@@ -1,5 +1,5 @@
-// What a sandbox's root is made of: the host's programs and libraries read-only, a chosen part of its /etc, and private
-// folders.
+// What a sandbox's root is made of: the host's programs and libraries read-only and a chosen part of its /etc, or an
+// image; in both cases with private folders, the kernel's views and the task's own folders on top.
 #pragma once
 
 #include <map>
@@ -24,9 +24,16 @@ struct RootSpec {
   std::string log_folder;      ///< read-only
   std::vector<Bind> binds;
   std::vector<Tmpfs> tmpfs;
+  bool image = false;          ///< over an image, not over nothing
+  std::uint32_t first_id = 0;  ///< see ContainerRecipe
+  std::map<std::string, std::string> cgroups =
+      {};  ///< shown read-only: folder below /sys/fs/cgroup ("": itself) -> group
 };
 
 /// Every mount, in order. Pure.
 std::vector<MountOp> make_root(const HostRoot& host, const RootSpec& task);
+
+/// All places where the task may write as far as the mounts allow it: what Landlock then allows, too. Pure.
+std::vector<std::string> writable_places(const SandboxSpec& sandbox, const std::string& sandbox_folder);
 
 }  // namespace dewar

@@ -30,8 +30,11 @@ struct RunnerSpec {
   User user;
   bool user_found = true;  ///< false: no such user on this host
   SandboxSpec sandbox;
-  std::string seccomp;             ///< compiled filter, see AttemptRecipe
-  std::uint64_t capabilities = 0;  ///< keep_capabilities as bits
+  std::string seccomp;              ///< compiled filter, see AttemptRecipe
+  std::uint64_t capabilities = 0;   ///< keep_capabilities as bits
+  std::string image_folder;         ///< what sandbox.root stands for on this host; empty: the host's own root
+  std::string shell = "/bin/bash";  ///< runs the command lines
+  std::uint32_t first_id = 0;       ///< user namespace: see ContainerRecipe
   CgroupLayout cgroups;
   CniNetwork network;                              ///< of a task whose sandbox has Network::kBridge
   std::string launcher;                            ///< absolute path of dewar-launch
@@ -43,8 +46,8 @@ struct RunnerSpec {
 template <class Coder>
 void code(Coder& c, RunnerSpec& v) {
   c(v.task_id, v.task_name, v.plan, v.task_json, v.source, v.hostname, v.ports, v.required_ports, v.run_folder,
-    v.container_id, v.user, v.user_found, v.sandbox, v.seccomp, v.capabilities, v.cgroups, v.network, v.launcher,
-    v.fetcher, v.path, v.preserved_environment);
+    v.container_id, v.user, v.user_found, v.sandbox, v.seccomp, v.capabilities, v.image_folder, v.shell, v.first_id,
+    v.cgroups, v.network, v.launcher, v.fetcher, v.path, v.preserved_environment);
 }
 
 /// `<run>/fetch/<process>.<what>`: "request" (written before the runner starts) and "status" of a process that fetches.

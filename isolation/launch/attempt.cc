@@ -3,7 +3,6 @@
 #include "isolation/launch/attempt.h"
 
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/filter.h>
 #include <linux/keyctl.h>
 #include <linux/openat2.h>
@@ -18,9 +17,11 @@
 #include <climits>
 #include <cstring>
 
+#include "isolation/landlock.h"
 #include "isolation/launch/confine.h"
 #include "isolation/launch/report.h"
 #include "isolation/launch/steps.h"
+#include "isolation/launch/user_namespace.h"
 
 namespace dewar {
 namespace {
@@ -46,7 +47,6 @@ void give_up_oom_protection() {
 void enter_container(const Reporter& report) {
   if (::setns(kContainerFd, CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWNET) != 0)
     report.refuse(step::kEnterNamespaces);
-  ::close(kContainerFd);
 }
 
 void open_nothing(const AttemptFds& fds, const Reporter& report) {
@@ -84,11 +84,13 @@ void leave_keyring(const Reporter& report) {
   if (::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) < 0 && errno != ENOSYS) report.refuse(step::kKeyring);
 }
 
-void become_user(const User& user, std::uint64_t capabilities, const Reporter& report) {
+/// Across the change of user; set_capabilities() brings them back into effect.
+void keep_capabilities(std::uint64_t capabilities, const Reporter& report) {
   if (capabilities != 0 && ::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) report.refuse(step::kCapabilities, "keep");
-  if (::setgroups(user.groups.size(), user.groups.data()) != 0) report.refuse(step::kGroups, user.name);
-  if (::setresgid(user.gid, user.gid, user.gid) != 0) report.refuse(step::kGroups, user.name);
-  if (::setresuid(user.uid, user.uid, user.uid) != 0) report.refuse(step::kUser, user.name);
+}
+
+void build_wall(const std::vector<std::string>& writable, const Reporter& report) {
+  if (!writable.empty() && !forbid_writing_elsewhere(writable)) report.refuse(step::kLandlock);
 }
 
 void filter_calls(const std::string& program, const Reporter& report) {
@@ -121,20 +123,22 @@ void become_attempt(const AttemptRecipe& recipe, const AttemptFds& fds) {
   join_v1_cgroups(recipe.v1_cgroups, report);
   give_up_oom_protection();
   if (::setsid() < 0) report.refuse(step::kSession);
-  if (recipe.on_host) {
-    ::close(kContainerFd);
-  } else {
-    enter_container(report);
-  }
+  if (!recipe.on_host) enter_container(report);
   open_nothing(fds, report);
   enter_folder(recipe.cwd, report);
   ::umask(022);
   leave_keyring(report);
-  limit_capabilities(recipe.capabilities, report);
   limit_resources(recipe.rlimits, report);
-  become_user(recipe.user, recipe.capabilities, report);
+  // The last thing that the host's root is needed for. From here on it is the namespace's, whose members cannot look
+  // into this process: its memory still belongs to the host's (ptrace(2), "access mode checking").
+  if (recipe.first_id != 0) enter_user_namespace(kContainerFd, report);
+  ::close(kContainerFd);
+  limit_capabilities(recipe.capabilities, report);
+  keep_capabilities(recipe.capabilities, report);
+  become_user(recipe.user, recipe.first_id, report);
   set_capabilities(recipe.capabilities, report);
   forbid_new_privileges(report);
+  build_wall(recipe.writable, report);
   hide(report);  // the change of user may have undone it
   reset_signals();
   if (::close_range(kReportFd, ~0u, CLOSE_RANGE_CLOEXEC) != 0) report.refuse(step::kDescriptors);

@@ -17,6 +17,7 @@
 #include "isolation/launch/mounts.h"
 #include "isolation/launch/report.h"
 #include "isolation/launch/steps.h"
+#include "isolation/launch/user_namespace.h"
 
 namespace dewar {
 namespace {
@@ -58,18 +59,23 @@ void give_back_heap(void* heap) {
   for (;;) ::pause();
 }
 
-[[noreturn]] void run_child(const ContainerRecipe& recipe, int pipe, void* heap) {
+[[noreturn]] void run_child(const ContainerRecipe& recipe, int pipe, const UniqueFd& user_namespace, void* heap) {
   const Reporter report(pipe);
   spare_from_oom();
   join_v1_cgroups(recipe.v1_cgroups, report);
   // Only now: the namespace's root is the cgroup that its maker is in.
   if (::unshare(CLONE_NEWCGROUP) != 0) report.refuse(step::kCgroupNamespace);
-  build_root(recipe.root, recipe.mounts, report);
+  build_root(recipe, user_namespace.get(), report);
   if (::sethostname(recipe.hostname.c_str(), recipe.hostname.size()) != 0) {
     report.refuse(step::kHostname, recipe.hostname);
   }
   if (recipe.network != Network::kHost) bring_up_loopback(report);
   ::setsid();
+  if (user_namespace) {
+    enter_user_namespace(user_namespace.get(), report);
+    become_user({.name = "root", .uid = recipe.first_id, .gid = recipe.first_id, .groups = {}}, recipe.first_id,
+                report);
+  }
   limit_capabilities(0, report);
   set_capabilities(0, report);
   forbid_new_privileges(report);
@@ -93,13 +99,17 @@ LaunchReport start(const ContainerRecipe& recipe, void* heap) {
   }
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return failed(step::kPipe);
-  UniqueFd reader(ends[0]), writer(ends[1]), pidfd;
+  UniqueFd reader(ends[0]), writer(ends[1]), pidfd, user_namespace;
+  if (recipe.first_id != 0) {
+    user_namespace = make_user_namespace(recipe.first_id);
+    if (!user_namespace) return failed(step::kUserNamespace);
+  }
 
   std::uint64_t namespaces = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
   if (recipe.network != Network::kHost) namespaces |= CLONE_NEWNET;
   const pid_t pid = clone_child(namespaces, cgroup.get(), pidfd);
   if (pid < 0) return failed(step::kClone, recipe.unified_cgroup);
-  if (pid == 0) run_child(recipe, writer.get(), heap);
+  if (pid == 0) run_child(recipe, writer.get(), user_namespace, heap);
 
   writer.reset();
   auto report = read_report(reader.get());

@@ -1,7 +1,6 @@
 #include "isolation/launch/mounts.h"
 
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -12,56 +11,11 @@
 #include <string_view>
 
 #include "base/unique_fd.h"
+#include "isolation/launch/inside.h"
 #include "isolation/launch/steps.h"
 
 namespace dewar {
 namespace {
-
-/// Opens a path beneath `root` as if that were "/": no "..", symlink or magic link leads out of it.
-UniqueFd open_inside(int root, const std::string& path, std::uint64_t flags) {
-  open_how how{};
-  how.flags = flags | O_CLOEXEC;
-  how.mode = (flags & O_CREAT) ? 0644 : 0;
-  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-  return UniqueFd(static_cast<int>(::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how)));
-}
-
-/// Makes and opens a folder inside, with what is missing on the way.
-UniqueFd make_folder(int root, const std::string& path) {
-  UniqueFd folder = open_inside(root, path.empty() ? "/" : path, O_PATH | O_DIRECTORY);
-  if (folder || errno != ENOENT) return folder;
-  const std::size_t slash = path.rfind('/');
-  const UniqueFd parent = make_folder(root, slash == std::string::npos ? "" : path.substr(0, slash));
-  if (!parent) return {};
-  const std::string name = path.substr(slash + 1);
-  if (!name.empty() && ::mkdirat(parent.get(), name.c_str(), 0755) != 0 && errno != EEXIST) return {};
-  return open_inside(root, path, O_PATH | O_DIRECTORY);
-}
-
-/// The folder in which `target` lies, and its last component.
-struct Place {
-  UniqueFd parent;
-  std::string name;
-};
-
-Place place_of(int root, const std::string& target) {
-  const std::size_t slash = target.rfind('/');
-  if (slash == std::string::npos) return {make_folder(root, ""), target};
-  return {make_folder(root, target.substr(0, slash)), target.substr(slash + 1)};
-}
-
-/// Makes (unless it is there) and opens a mount point of the kind that is to be mounted there.
-UniqueFd make_mount_point(int root, const std::string& target, bool folder) {
-  if (folder) return make_folder(root, target);
-  UniqueFd there = open_inside(root, target, O_PATH);
-  if (there || errno != ENOENT) return there;
-  const Place place = place_of(root, target);
-  if (!place.parent) return {};
-  const UniqueFd made(
-      ::openat(place.parent.get(), place.name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
-  if (!made) return {};
-  return open_inside(root, target, O_PATH);
-}
 
 /// mount_setattr(2) on a mount that a descriptor stands for.
 bool set_attributes(int mount, std::uint64_t set, bool with_all_below) {
@@ -101,17 +55,13 @@ UniqueFd copy_of_mount(int folder, const char* path) {
   return UniqueFd(static_cast<int>(::syscall(SYS_open_tree, folder, path, flags)));
 }
 
-bool is_folder(int fd) {
-  struct stat info {};
-  return ::fstat(fd, &info) == 0 && S_ISDIR(info.st_mode);
-}
-
 constexpr std::uint64_t kQuiet = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 
 /// Carries out the mounts, one method per kind; each returns false with errno.
 class RootBuilder {
  public:
-  RootBuilder(int root, int empty_folder) : root_(root), empty_folder_(empty_folder) {}
+  /// Folders that are made on request belong to `owner`.
+  RootBuilder(int root, int empty_folder, uid_t owner) : root_(root), empty_folder_(empty_folder), owner_(owner) {}
 
   bool carry_out(const MountOp& op) {
     switch (op.kind) {
@@ -160,14 +110,14 @@ class RootBuilder {
   bool mount_new(const char* type, const MountOp& op, std::uint64_t attributes) {
     const UniqueFd mount = new_mount(type, op.options, attributes | (op.read_only ? MOUNT_ATTR_RDONLY : 0));
     if (!mount) return false;
-    const UniqueFd target = make_folder(root_, op.target);
+    const UniqueFd target = make_mount_point(root_, op.target, true);
     return target && attach(mount.get(), target.get());
   }
 
   bool tmpfs(const MountOp& op) {
     UniqueFd mount = new_mount("tmpfs", op.options, MOUNT_ATTR_NOSUID | (op.devices ? 0 : MOUNT_ATTR_NODEV));
     if (!mount) return false;
-    const UniqueFd target = make_folder(root_, op.target);
+    const UniqueFd target = make_mount_point(root_, op.target, true);
     if (!target || !attach(mount.get(), target.get())) return false;
     if (op.read_only) to_seal_.push_back(std::move(mount));
     return true;
@@ -180,9 +130,10 @@ class RootBuilder {
 
   bool folder(const MountOp& op) {
     if (!make_folder(root_, op.target)) return false;
-    if (!op.options.starts_with("mode=")) return true;
     const UniqueFd made = open_inside(root_, op.target, O_RDONLY | O_DIRECTORY);
-    return made && ::fchmod(made.get(), static_cast<mode_t>(std::strtoul(op.options.c_str() + 5, nullptr, 8))) == 0;
+    if (!made || ::fchown(made.get(), owner_, owner_) != 0) return false;
+    if (!op.options.starts_with("mode=")) return true;
+    return ::fchmod(made.get(), static_cast<mode_t>(std::strtoul(op.options.c_str() + 5, nullptr, 8))) == 0;
   }
 
   bool mask(const MountOp& op) {
@@ -196,8 +147,66 @@ class RootBuilder {
   }
 
   int root_, empty_folder_;
+  uid_t owner_;
   std::vector<UniqueFd> to_seal_;
 };
+
+/// A folder at `parent`/`name`, made if need be, as what a descriptor stands for to those who want a path.
+class OverlayPart {
+ public:
+  OverlayPart(int parent, const char* name) {
+    if (::mkdirat(parent, name, 0755) != 0 && errno != EEXIST) return;
+    fd_.reset(::openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  }
+  explicit operator bool() const { return static_cast<bool>(fd_); }
+  int get() const { return fd_.get(); }
+  /// What is mounted here, or where: a descriptor of it instead.
+  void become(UniqueFd fd) { fd_ = std::move(fd); }
+  std::string path() const { return "/proc/self/fd/" + std::to_string(fd_.get()); }
+
+ private:
+  UniqueFd fd_;
+};
+
+/// Shows the ids of the image as those of the user namespace: its root's files belong to the root inside. Where the
+/// kernel or the file system cannot (before Linux 5.19 none under an overlay), they belong to nobody inside, and their
+/// modes say what can be done with them.
+void map_ids(int mount, int user_namespace) {
+  mount_attr attributes{};
+  attributes.attr_set = MOUNT_ATTR_IDMAP;
+  attributes.userns_fd = static_cast<std::uint64_t>(user_namespace);
+  (void)::syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH, &attributes, sizeof attributes);
+}
+
+/// The image under a layer that takes all changes; without one of the task's own the layer lies in `base`, where it
+/// holds nothing but mount points. The kernel is told to follow no hints that an image could have planted in its
+/// attributes (redirect_dir, metacopy; see its overlayfs.rst).
+UniqueFd overlay_image(const ContainerRecipe& recipe, int base, int user_namespace) {
+  UniqueFd layer;
+  if (!recipe.layer.empty()) {
+    layer.reset(::open(recipe.layer.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!layer) return {};
+  }
+  OverlayPart lower(base, "lower"), root(base, "root");
+  const OverlayPart upper(layer ? layer.get() : base, "upper"), work(layer ? layer.get() : base, "work");
+  if (!lower || !root || !upper || !work) return {};
+  if (::fchmod(upper.get(), 0755) != 0 || ::fchown(upper.get(), recipe.first_id, recipe.first_id) != 0) return {};
+
+  const UniqueFd image(::open(recipe.image.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!image) return {};
+  UniqueFd tree(
+      static_cast<int>(::syscall(SYS_open_tree, image.get(), "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH)));
+  if (!tree || !set_attributes(tree.get(), MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, false)) return {};
+  if (user_namespace >= 0) map_ids(tree.get(), user_namespace);
+  if (!attach(tree.get(), lower.get())) return {};
+  lower.become(std::move(tree));
+
+  const std::string options = "lowerdir=" + lower.path() + ",upperdir=" + upper.path() + ",workdir=" + work.path() +
+                              ",redirect_dir=off,metacopy=off,index=off";
+  UniqueFd overlay = new_mount("overlay", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+  if (!overlay || !attach(overlay.get(), root.get())) return {};
+  return overlay;
+}
 
 /// Whether `fd` is what "/" is: the same folder, seen through the same mount.
 bool is_root(int fd) {
@@ -234,21 +243,27 @@ void pivot_into(int root, const Reporter& report) {
 
 }  // namespace
 
-void build_root(const std::string& root, const std::vector<MountOp>& mounts, const Reporter& report) {
+void build_root(const ContainerRecipe& recipe, int user_namespace, const Reporter& report) {
   make_mounts_private(report);
-  const UniqueFd empty(::open(root.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!empty) report.refuse(step::kRoot, root);
-  const UniqueFd base = new_mount("tmpfs", "mode=0755,size=1m", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
-  if (!base || !attach(base.get(), empty.get())) report.refuse(step::kRoot, root);
+  const UniqueFd empty(::open(recipe.root.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!empty) report.refuse(step::kRoot, recipe.root);
+  UniqueFd base = new_mount("tmpfs", "mode=0755,size=1m", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+  if (!base || !attach(base.get(), empty.get())) report.refuse(step::kRoot, recipe.root);
+  if (!recipe.image.empty()) {
+    base = overlay_image(recipe, base.get(), user_namespace);
+    if (!base) report.refuse(step::kImage, recipe.image);
+  }
 
-  RootBuilder builder(base.get(), empty.get());
-  for (const MountOp& op : mounts) {
+  RootBuilder builder(base.get(), empty.get(), recipe.first_id);
+  for (const MountOp& op : recipe.mounts) {
     if (!builder.carry_out(op)) {
       report.refuse(step::kMount, op.source.empty() ? op.target : op.source + " at " + op.target);
     }
   }
   pivot_into(base.get(), report);
-  if (!builder.seal() || !set_attributes(base.get(), MOUNT_ATTR_RDONLY, false)) report.refuse(step::kReadOnlyRoot);
+  const bool read_only = recipe.layer.empty();
+  if (!builder.seal() || (read_only && !set_attributes(base.get(), MOUNT_ATTR_RDONLY, false)))
+    report.refuse(step::kReadOnlyRoot);
 }
 
 }  // namespace dewar

@@ -16,6 +16,7 @@ inline constexpr char kSweep[] = "sweep";  ///< after the end: something in the 
 // Of both children.
 inline constexpr char kJoinCgroup[] = "join_cgroup";
 inline constexpr char kCapabilities[] = "capabilities";
+inline constexpr char kUserNamespace[] = "user_namespace";
 inline constexpr char kNoNewPrivileges[] = "no_new_privs";
 inline constexpr char kHide[] = "hide";
 
@@ -23,6 +24,7 @@ inline constexpr char kHide[] = "hide";
 inline constexpr char kCgroupNamespace[] = "cgroup_namespace";
 inline constexpr char kPrivateMounts[] = "private_mounts";
 inline constexpr char kRoot[] = "root";
+inline constexpr char kImage[] = "image";
 inline constexpr char kMount[] = "mount";
 inline constexpr char kPivotRoot[] = "pivot_root";
 inline constexpr char kReadOnlyRoot[] = "read_only_root";
@@ -38,6 +40,7 @@ inline constexpr char kKeyring[] = "keyring";
 inline constexpr char kDescriptors[] = "descriptors";
 inline constexpr char kGroups[] = "groups";
 inline constexpr char kUser[] = "user";
+inline constexpr char kLandlock[] = "landlock";
 inline constexpr char kSeccomp[] = "seccomp";
 inline constexpr char kExec[] = "exec";
 

@@ -14,6 +14,7 @@
 #include "isolation/attempt_status.h"
 #include "isolation/cgroup/host.h"
 #include "isolation/cgroup/members.h"
+#include "isolation/root.h"
 #include "isolation/seccomp/profile.h"
 
 namespace dewar {
@@ -194,8 +195,10 @@ Ended ContainerTest::run(const Container& container, const std::string& script, 
   recipe.env = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=" + spec_.sandbox_folder};
   recipe.cwd = spec_.sandbox_folder;
   recipe.user.name = "someone";
-  recipe.user.uid = uid;
-  recipe.user.gid = uid;
+  recipe.user.uid = uid + spec_.first_id;
+  recipe.user.gid = uid + spec_.first_id;
+  recipe.first_id = spec_.first_id;
+  if (spec_.sandbox.landlock) recipe.writable = writable_places(spec_.sandbox, spec_.sandbox_folder);
   recipe.seccomp = filter_;
   recipe.unified_cgroup = leaf->unified();
   recipe.v1_cgroups = leaf->v1_folders();

@@ -118,10 +118,19 @@ TEST_F(SandboxTest, ATaskHasNoCapabilitiesEvenAsRoot) {
   EXPECT_NE(run(container, "hostname evil", 0).code, 0);
 }
 
-TEST_F(SandboxTest, NoCgroupIsWithinReach) {
+// covers: S5
+TEST_F(SandboxTest, ItsOwnCgroupsAreAllItSeesAndItCannotWriteThem) {
+  spec().sandbox.limits.pids = 77;
   const Container container = make();
   EXPECT_EQ(run(container, "cat /proc/self/cgroup | cut -d: -f3 | grep -c " + tag()).output, "0\n");
-  EXPECT_EQ(run(container, "find /sys/fs/cgroup -name cgroup.procs -o -name release_agent", 0).output, "");
+  EXPECT_THAT(run(container, "cat $(find /sys/fs/cgroup -name pids.max)").output, HasSubstr("77\n"));
+  EXPECT_EQ(run(container, "find /sys/fs/cgroup -name release_agent", 0).output, "");
+  for (const bool landlock : {true, false}) {
+    spec().sandbox.landlock = landlock;
+    EXPECT_EQ(run(container, "find /sys/fs/cgroup -writable", 0).output, "");
+    EXPECT_NE(run(container, "f=$(find /sys/fs/cgroup -name pids.max | head -1); echo max > $f", 0).code, 0);
+    EXPECT_NE(run(container, "mkdir $(dirname $(find /sys/fs/cgroup -name pids.max | head -1))/x", 0).code, 0);
+  }
 }
 
 TEST_F(SandboxTest, NetworkNoneHasOnlyALoopbackThatIsUp) {

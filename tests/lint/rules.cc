@@ -62,6 +62,7 @@ bool may_include(const std::string& path, const std::string& what) {
     constexpr std::array kSeen{"base/",
                                "isolation/launch/",
                                "isolation/launch_info.h",
+                               "isolation/landlock.h",
                                "isolation/attempt_status.h",
                                "isolation/sandbox_spec.h",
                                "isolation/log_quota.h"};

@@ -9,6 +9,7 @@
 #include <csignal>
 
 #include "base/files.h"
+#include "isolation/root.h"
 
 namespace dewar {
 namespace {
@@ -71,12 +72,14 @@ void be_fetcher(const RunnerSpec& spec, const ProcessSpec& process, int run, Att
 }
 
 void be_process(const RunnerSpec& spec, const ProcessSpec& process, AttemptRecipe& recipe) {
-  recipe.argv = {"/bin/bash", "-c", process.cmdline};
+  recipe.argv = {spec.shell, "-c", process.cmdline};
   recipe.env = environment_of(spec);
   recipe.cwd = sandbox_of(spec);
   recipe.user = spec.user;
   recipe.capabilities = spec.capabilities;
+  recipe.first_id = spec.first_id;
   recipe.rlimits = spec.sandbox.rlimits;
+  if (spec.sandbox.landlock) recipe.writable = writable_places(spec.sandbox, sandbox_of(spec));
   recipe.seccomp = spec.seccomp;
 }
 

@@ -142,6 +142,9 @@ ContainerSpec Runner::container_spec() const {
   spec.sandbox_folder = spec_.run_folder + "/sandbox";
   spec.log_folder = spec_.run_folder + "/.logs";
   spec.root_folder = spec_.run_folder + "/rootfs";
+  spec.image_folder = spec_.image_folder;
+  if (spec_.sandbox.root.writable) spec.layer_folder = spec_.run_folder + "/layer";
+  spec.first_id = spec_.first_id;
   spec.launcher = spec_.launcher;
   return spec;
 }
