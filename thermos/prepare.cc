@@ -2,17 +2,14 @@
 
 #include <fcntl.h>
 #include <grp.h>
-#include <netinet/in.h>
 #include <pwd.h>
 #include <sys/file.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <ctime>
-#include <set>
 
 #include "base/files.h"
 #include "base/process.h"
@@ -20,6 +17,8 @@
 #include "isolation/capabilities.h"
 #include "isolation/cgroup/host.h"
 #include "isolation/seccomp/profile.h"
+#include "thermos/bridge.h"
+#include "thermos/ports.h"
 #include "thermos/programs.h"
 #include "thermos/spec/bind.h"
 
@@ -31,7 +30,6 @@ namespace {
 constexpr const char* kCgroupName = "dewar";
 constexpr const char* kDefaultUser = "nobody";
 constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-constexpr std::int64_t kFirstPort = 31000, kLastPort = 32000;  // the range that Mesos agents offer
 
 /// Mesos's skeleton; tasks that came without a master belong to agent and framework "local".
 std::string executor_folder(const std::string& work_dir, const std::string& task_id) {
@@ -53,46 +51,6 @@ Result<User> look_up_user(const std::string& name) {
   }
   user.groups.resize(static_cast<std::size_t>(std::max(count, 0)));
   return user;
-}
-
-/// Nobody listens on this TCP port, on any address, at this moment.
-bool is_free(std::int64_t port) {
-  const UniqueFd fd(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (fd) {
-    sockaddr_in6 any{};
-    any.sin6_family = AF_INET6;
-    any.sin6_port = htons(static_cast<std::uint16_t>(port));
-    return ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) == 0;
-  }
-  const UniqueFd v4(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in any{};
-  any.sin_family = AF_INET;
-  any.sin_port = htons(static_cast<std::uint16_t>(port));
-  return v4 && ::bind(v4.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) == 0;
-}
-
-Result<std::map<std::string, std::int64_t>> allot_ports(const TaskSpec& task, const RunRequest& request) {
-  std::map<std::string, std::int64_t> ports = request.ports;
-  std::set<std::int64_t> used;
-  for (const auto& [name, port] : ports) {
-    if (std::ranges::find(task.ports, name) == task.ports.end()) return fail("the task has no port '" + name + "'");
-    if (port < 1 || port > 65535) return fail("port '" + name + "': " + std::to_string(port) + " is not in 1-65535");
-    used.insert(port);
-  }
-  std::int64_t next =
-      kFirstPort + ::getpid() % (kLastPort - kFirstPort);  // so that runs at one time try different ones
-  for (const std::string& name : task.ports) {
-    if (ports.contains(name)) continue;
-    std::int64_t tries = kLastPort - kFirstPort;
-    while (tries > 0 && (used.contains(next) || !is_free(next))) {
-      next = next + 1 < kLastPort ? next + 1 : kFirstPort;
-      --tries;
-    }
-    if (tries == 0) return fail("no port is free between 31000 and 31999 for '" + name + "'; name one with --port");
-    ports[name] = next;
-    used.insert(next);
-  }
-  return ports;
 }
 
 /// Equal for equal tasks: what the author wrote, before ports and ids.
@@ -121,18 +79,31 @@ Result<void> fill_in_host(RunnerSpec& spec, const RunRequest& request) {
   spec.launcher = DEWAR_TRY(find_own_program("dewar-launch"));
   if (std::ranges::any_of(spec.plan.processes, [](const ProcessSpec& process) { return !process.fetch.empty(); }))
     spec.fetcher = DEWAR_TRY(find_own_program("dewar-fetch"));
+  if (spec.sandbox.enforce_ports && spec.cgroups.unified.empty())
+    return fail(
+        "enforce_ports needs cgroup2, which this host does not mount; it can be mounted beside v1's controllers");
   return {};
 }
 
+/// Where a new run lies, and what it is called on the host.
+struct NewRun {
+  std::string container_id, folder;
+};
+
+Result<NewRun> name_run(const std::string& runs_folder) {
+  std::string id = DEWAR_TRY(read_file("/proc/sys/kernel/random/uuid"));
+  id.pop_back();
+  return NewRun{id, runs_folder + "/" + id};
+}
+
 Result<RunnerSpec> make_spec(const TaskSpec& task, const RunRequest& request, const std::string& user,
-                             const std::string& runs_folder) {
+                             const NewRun& run, const Ports& ports) {
   RunnerSpec spec;
   spec.user = DEWAR_TRY(look_up_user(user));
-  spec.ports = DEWAR_TRY(allot_ports(task, request));
   char hostname[256] = "localhost";
   ::gethostname(hostname, sizeof hostname - 1);
   spec.hostname = hostname;
-  spec.ports = resolved_ports(task, std::move(spec.ports));
+  spec.ports = resolved_ports(task, ports);
   const TaskSpec bound = DEWAR_TRY(bind(task, {request.task_id, user, spec.hostname, request.instance, spec.ports}));
   spec.task_id = request.task_id;
   spec.task_name = bound.name;
@@ -142,9 +113,10 @@ Result<RunnerSpec> make_spec(const TaskSpec& task, const RunRequest& request, co
   spec.source = source_of(task, user);
   spec.required_ports = task.ports;
   spec.sandbox = bound.sandbox;
-  spec.container_id = DEWAR_TRY(read_file("/proc/sys/kernel/random/uuid"));
-  spec.container_id.pop_back();
-  spec.run_folder = runs_folder + "/" + spec.container_id;
+  spec.container_id = run.container_id;
+  spec.run_folder = run.folder;
+  if (spec.sandbox.network == Network::kBridge)
+    spec.network = DEWAR_TRY(prepare_bridge(spec.ports, spec.run_folder, spec.sandbox));
   const char* path = std::getenv("PATH");
   spec.path = path != nullptr && *path != '\0' ? path : kDefaultPath;
   if (request.preserve_environment)
@@ -189,6 +161,7 @@ Result<void> make_run_folder(const RunnerSpec& spec) {
   if (::chown(sandbox.c_str(), spec.user.uid, spec.user.gid) != 0)
     return fail_errno("give " + sandbox + " to user '" + spec.user.name + "'");
   DEWAR_TRY(write_fetch_requests(spec));
+  if (spec.sandbox.network == Network::kBridge) DEWAR_TRY(write_bridge_files(run));
   return replace_file(run + "/runner.spec", encode_runner_spec(spec), 0600, true);
 }
 
@@ -264,7 +237,10 @@ Result<PreparedRun> prepare_run(const TaskSpec& task, const RunRequest& request)
 
   const std::string user = !request.user.empty() ? request.user : !task.user.empty() ? task.user : kDefaultUser;
   PreparedRun prepared;
-  prepared.spec = DEWAR_TRY(make_spec(task, request, user, executor + "/runs"));
+  const NewRun run = DEWAR_TRY(name_run(executor + "/runs"));
+  const PortReservation reserved = DEWAR_TRY(  // kept until the run folder is there
+      PortReservation::allot({task.ports, request.ports, run.container_id, run.folder, request.task_id}));
+  prepared.spec = DEWAR_TRY(make_spec(task, request, user, run, reserved.ports()));
   DEWAR_TRY(make_run_folder(prepared.spec));
   DEWAR_TRY(point_latest_at(executor + "/runs", prepared.spec.container_id));
   return prepared;

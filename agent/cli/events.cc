@@ -22,6 +22,7 @@ std::optional<double> time_of(const ProcessRecord& record) {
 std::string line_of(const HeaderRecord& header, const Paint&) {
   std::string line = "task " + printable(header.task_id) + " on " + printable(header.hostname);
   if (!header.user.empty()) line += " as user " + printable(header.user);
+  if (header.address) line += ", address " + printable(*header.address);
   for (const auto& [name, port] : header.ports) line += ", port " + printable(name) + " " + std::to_string(port);
   return line;
 }
@@ -88,6 +89,7 @@ std::string event_json(const RunView& view, const Record& record, const TaskHist
     json.begin_object().field("time", format_rfc3339(static_cast<double>(header->launch_time_ms) / 1e3));
     json.field("event", "header").field("task_id", header->task_id).field("name", view.name);
     json.field("sandbox", header->sandbox).field("hostname", header->hostname).field("user", header->user);
+    optional_field(json, "address", header->address);
     json.key("ports").begin_object();
     for (const auto& [name, port] : header->ports) json.field(name, port);
     return json.end_object().end_object().take();

@@ -141,6 +141,7 @@ std::string elapsed(const TaskHistory& history, double now) {
 /// out.
 Line header_line(const RunView& view, const TaskHistory& history, double now, std::size_t width, const Paint& paint) {
   std::vector<std::string> pieces{printable(view.name), elapsed(history, now)};
+  if (history.header && history.header->address) pieces.push_back(printable(*history.header->address));
   for (const auto& [name, port] : view.ports) pieces.push_back(printable(name) + "=" + std::to_string(port));
   if (history.usage.memory_bytes > 0 && !history.terminal()) {
     pieces.push_back("cpu " + number(history.cpu, 2));

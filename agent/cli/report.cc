@@ -54,6 +54,10 @@ std::string totals(const Usage& usage) {
     line += ", killed " + std::to_string(usage.oom_kills) + (usage.oom_kills == 1 ? " time" : " times") +
             " for lack of memory";
   }
+  if (usage.net_rx_bytes + usage.net_tx_bytes > 0) {
+    line += ", received " + format_bytes(static_cast<std::uint64_t>(usage.net_rx_bytes)) + " and sent " +
+            format_bytes(static_cast<std::uint64_t>(usage.net_tx_bytes));
+  }
   return line;
 }
 
@@ -138,6 +142,7 @@ std::string report_json(const RunView& view, const TaskHistory& history, bool pr
   json.field("state", to_string(history.state()));
   text_or_null(json, "reason", task_reason(history));
   json.field("sandbox", view.sandbox);
+  text_or_null(json, "address", history.header && history.header->address ? *history.header->address : "");
   json.key("ports").begin_object();
   for (const auto& [name, port] : view.ports) json.field(name, port);
   json.end_object();
@@ -157,6 +162,7 @@ std::string report_json(const RunView& view, const TaskHistory& history, bool pr
   put_limits(json, view.limits);
   json.key("usage").begin_object().field("cpu_seconds", cpu_seconds(history.usage));
   json.field("memory_peak_bytes", history.usage.memory_peak_bytes).field("oom_kills", history.usage.oom_kills);
+  json.field("net_rx_bytes", history.usage.net_rx_bytes).field("net_tx_bytes", history.usage.net_tx_bytes);
   json.end_object();
   json.key("processes").begin_array();
   for (const ProcessView& process : view.processes) put_process(json, view, process, history);

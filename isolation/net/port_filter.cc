@@ -20,10 +20,7 @@ Result<std::vector<bpf_insn>> port_filter(const std::vector<std::uint16_t>& port
 }
 
 Result<void> allow_only_ports(const std::vector<std::uint16_t>& ports, const std::string& cgroup) {
-  if (cgroup.empty())
-    return fail(std::errc::not_supported,
-                "enforce_ports works by a program of cgroup2, which this host does not mount; it can be mounted beside "
-                "v1's controllers");
+  if (cgroup.empty()) return fail(std::errc::not_supported, "enforce the task's ports without cgroup2");
   const auto code = DEWAR_TRY(port_filter(ports));
   for (const bpf_attach_type hook : {BPF_CGROUP_INET4_BIND, BPF_CGROUP_INET6_BIND}) {
     const UniqueFd program = DEWAR_TRY(load_bpf(code, BPF_PROG_TYPE_CGROUP_SOCK_ADDR, hook, "dewar_ports"));

@@ -40,7 +40,11 @@ TaskRun::~TaskRun() {
   for (const std::string& group : cgroups_of(spec_)) {
     EXPECT_FALSE(exists(group)) << "left over: " << group;
     if (!exists(group)) continue;
-    (void)Container::sweep({spec_.container_id, spec_.cgroups, {}, {}, {}, {}, spec_.run_folder + "/rootfs", {}}, 5000);
+    ContainerSpec container;
+    container.id = spec_.container_id;
+    container.cgroups = spec_.cgroups;
+    container.root_folder = spec_.run_folder + "/rootfs";
+    (void)Container::sweep(container, 5000);
   }
 }
 

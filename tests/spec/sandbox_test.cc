@@ -84,7 +84,7 @@ TEST(Sandbox, RefusesWhatTheKernelWouldRefuseLater) {
   EXPECT_THAT(wrong_with("{environment: {1A: x, 'A=B': y}}").size(), 2u);
   EXPECT_THAT(wrong_with("{pids: 0}").size(), 1u);
   EXPECT_THAT(wrong_with("{cpu_quota: 0.001}").size(), 1u);
-  EXPECT_THAT(wrong_with("{network: bridge}"), ElementsAre(HasSubstr("one of host, none")));
+  EXPECT_THAT(wrong_with("{network: bus}"), ElementsAre(HasSubstr("one of host, none, bridge")));
   EXPECT_THAT(wrong_with("{seccomp: lax}"), ElementsAre(HasSubstr("'strict', 'unconfined', or the absolute path")));
   EXPECT_THAT(wrong_with("{seccomp: /etc/../x}"), ElementsAre(HasSubstr("the absolute path of a profile file")));
   EXPECT_THAT(wrong_with("{tmpfs: {/x: {sise: 1MB}}}"), ElementsAre(HasSubstr("did you mean 'size'?")));

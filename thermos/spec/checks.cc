@@ -133,6 +133,14 @@ void warn_of_ports(Reading& reading, const TaskDraft& task) {
   }
 }
 
+void warn_of_network(Reading& reading, const TaskDraft& task) {
+  if (task.sandbox.enforce_ports && task.sandbox.network != Network::kHost) {
+    reading.warn(task.place,
+                 "'enforce_ports' is about the host's network; in a network of its own a task may listen on "
+                 "every port");
+  }
+}
+
 void fill_in_limits(TaskDraft& task) {
   Limits& limits = task.sandbox.limits;
   if (task.resources) limits.cpu = task.resources->cpu, limits.memory = task.resources->ram;
@@ -148,6 +156,7 @@ void check_task(Reading& reading, TaskDraft& task) {
   check_graph(reading, task);
   gather_ports(reading.scope.ports(), task);
   warn_of_ports(reading, task);
+  warn_of_network(reading, task);
   fill_in_limits(task);
   if (task.name.empty() && !task.processes.empty()) task.name = task.processes.front().name;
 }

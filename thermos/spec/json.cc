@@ -55,6 +55,7 @@ class JsonReader {
     }
     if (c == '"') {
       node.kind = Node::Kind::kText;
+      node.quoted = true;
       return string(node.text);
     }
     return word(node);

@@ -23,6 +23,7 @@ struct Node {
   Kind kind = Kind::kNull;
   Place place;
   std::string text;         ///< kText: as written, whether it stood in quotes or not
+  bool quoted = false;      ///< kText of JSON: it did
   std::vector<Node> items;  ///< of a list, or of a map: then each has a key
   std::string key;
   Place key_place;

@@ -160,7 +160,8 @@ void read_capabilities(Reading& reading, const Node& node, SandboxSpec& out) {
 }
 
 void read_network(Reading& reading, const Node& node, SandboxSpec& out) {
-  reading.choice(node, out.network, {{"host", Network::kHost}, {"none", Network::kNone}});
+  reading.choice(node, out.network,
+                 {{"host", Network::kHost}, {"none", Network::kNone}, {"bridge", Network::kBridge}});
 }
 
 void read_seccomp(Reading& reading, const Node& node, SandboxSpec& out) {
@@ -175,6 +176,7 @@ void read_seccomp(Reading& reading, const Node& node, SandboxSpec& out) {
 
 constexpr Field<SandboxSpec> kSandboxFields[] = {
     {"network", read_network},
+    {"enforce_ports", [](Reading& r, const Node& n, SandboxSpec& s) { r.truth(n, s.enforce_ports); }},
     {"binds", read_binds},
     {"tmpfs", read_tmpfs},
     {"environment", read_environment},

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "base/unique_fd.h"
+#include "isolation/net/listeners.h"
+#include "thermos/runner/watchers.h"
+
+namespace dewar {
+
+/// Tells of every port that a task in the host's network listens on and was not given, once, and when it no longer
+/// does. Looks every 10 s, and 1 s after a process was started. A UDP port from the kernel's own range (ip(7),
+/// ip_local_port_range) is a client's as far as anybody can see, and not told.
+class PortWatch final : public Watcher {
+ public:
+  explicit PortWatch(const WatchContext& context);
+  ~PortWatch() override;
+
+ private:
+  struct Where {
+    Transport transport;
+    std::uint16_t port;
+    std::string process;
+    int run;
+    friend auto operator<=>(const Where&, const Where&) = default;
+  };
+
+  void look();
+  void look_at(Time when);
+  Result<std::map<Where, Listener>> strangers() const;
+  bool is_expected(const Listener& listener) const;
+
+  const WatchContext context_;
+  std::set<std::uint16_t> given_;
+  std::pair<int, int> ephemeral_;  ///< first and last
+  std::map<Where, Listener> told_;
+  std::size_t count_ = 0;  ///< of all that were ever told
+  UniqueFd starts_;        ///< inotify: groups of attempts that are made
+  EventLoop::TimerId timer_ = 0;
+  Time next_{};
+  bool blind_ = false, full_ = false;  ///< already told that nothing can be seen; that no more is told
+};
+
+/// Tells the address of a task in a network of its own, unless an earlier runner has, and what does not work there.
+void tell_network(const WatchContext& context);
+
+}  // namespace dewar
