@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/mount.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -75,6 +76,15 @@ Result<std::string> boot_id() {
   std::string id = DEWAR_TRY(read_file("/proc/sys/kernel/random/boot_id"));
   while (!id.empty() && id.back() == '\n') id.pop_back();
   return id;
+}
+
+Result<UniqueFd> open_read_only(const std::string& program) {
+  UniqueFd file(::open_tree(AT_FDCWD, program.c_str(), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+  mount_attr attributes{};
+  attributes.attr_set = MOUNT_ATTR_RDONLY;
+  if (!file || ::mount_setattr(file.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0)
+    return fail_errno("open " + program + " read-only");
+  return file;
 }
 
 Result<pid_t> spawn(const Spawn& what) {

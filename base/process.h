@@ -54,6 +54,11 @@ struct Spawn {
   bool new_session = false;  ///< setsid(2): no terminal, own process group
 };
 
+/// Opens a program through a read-only mount that lies in no namespace and goes with its last user. A process that was
+/// started from it (by /proc/<pid>/fd/<n>, or execveat(2)) shows its file through that mount: nobody can write to it by
+/// way of /proc/<pid>/exe. Close-on-exec. Errors: EPERM (needs CAP_SYS_ADMIN), EINVAL (it lies on an unbindable mount).
+Result<UniqueFd> open_read_only(const std::string& program);
+
 /// vfork-like start (posix_spawn(3)): costs the same from a big program as from a small one. All signals are unblocked
 /// and set to default in the child. Returns the child's pid; the caller must reap it. Errors: those of execve(2).
 Result<pid_t> spawn(const Spawn& what);

@@ -50,6 +50,9 @@ struct Advice {
 };
 
 constexpr Advice kAdvice[] = {
+    {step::kReadOnlyProgram, EROFS,
+     "dewar-launch must be able to show itself read-only (open_tree(2)): run as root, and not from an unbindable "
+     "mount"},
     {step::kClone, EPERM, "making namespaces needs root: run as root"},
     {step::kClone, EAGAIN, "no more processes are allowed here: raise the task's pids limit or the host's"},
     {step::kClone, ENOSPC, "too many nested namespaces: see /proc/sys/user/max_*_namespaces"},

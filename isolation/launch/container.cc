@@ -15,6 +15,7 @@
 #include "base/process.h"
 #include "isolation/launch/confine.h"
 #include "isolation/launch/mounts.h"
+#include "isolation/launch/own_program.h"
 #include "isolation/launch/report.h"
 #include "isolation/launch/steps.h"
 #include "isolation/launch/user_namespace.h"
@@ -92,6 +93,10 @@ LaunchReport failed(const char* step, std::string detail = {}) {
 }
 
 LaunchReport start(const ContainerRecipe& recipe, void* heap) {
+  if (!is_own_program_read_only()) {
+    errno = EROFS;
+    return failed(step::kReadOnlyProgram);
+  }
   UniqueFd cgroup;
   if (!recipe.unified_cgroup.empty()) {
     cgroup.reset(::open(recipe.unified_cgroup.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));

@@ -8,6 +8,7 @@
 
 #include "base/files.h"
 #include "isolation/launch/container.h"
+#include "isolation/launch/own_program.h"
 #include "isolation/launch/stay.h"
 #include "isolation/launch_info.h"
 
@@ -17,6 +18,7 @@ namespace {
 constexpr int kRecipeFd = 3, kSecondFd = 4;  // the second: where a container's report goes, or the container's pidfd
 
 int follow_recipe(void* heap) {
+  ::prctl(PR_SET_NAME, "dewar-launch", 0, 0, 0);  // executed by descriptor, it would have that for a name
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);  // children inherit it: nobody looks into them before they are confined
   ::close_range(kSecondFd + 1, ~0u, 0);
   for (int fd = 0; fd <= 2; ++fd) {  // what we open must never be taken for a task's stdin, stdout or stderr
@@ -39,7 +41,8 @@ int follow_recipe(void* heap) {
 }  // namespace
 }  // namespace dewar
 
-int main() {
+int main(int, char** argv, char** env) {
+  dewar::execute_read_only(argv, env);
   const auto first = std::make_unique<char>();
   // No destructors and no exit handlers: after setns(2) for PID namespaces a sanitizer's would fail, and we have none.
   ::_exit(dewar::follow_recipe(first.get()));

@@ -7,6 +7,7 @@ namespace dewar::step {
 // Of the launcher's outer half.
 inline constexpr char kStatusFile[] = "status_file";
 inline constexpr char kOpenLogs[] = "open_logs";
+inline constexpr char kReadOnlyProgram[] = "read_only_program";
 inline constexpr char kPipe[] = "pipe";
 inline constexpr char kEnterPidNamespace[] = "enter_pid_namespace";
 inline constexpr char kClone[] = "clone";

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/files.h"
+#include "base/process.h"
 #include "thermos/runner/runner.h"
 #include "thermos/runner/supervisors.h"
 
@@ -48,5 +49,8 @@ int main(int argc, char** argv) {
   if (!spec) return complain(dewar::RunnerExit::kInvalidTask, run_folder + "/runner.spec: " + spec.error().message());
   if (auto joined = dewar::join_supervisors(spec->cgroups); !joined)
     return complain(dewar::RunnerExit::kInternal, joined.error().message());
+  // Once for all launchers, which would otherwise do it themselves (isolation/launch/own_program.h).
+  const auto launcher = dewar::open_read_only(spec->launcher);
+  if (launcher) spec->launcher = "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(launcher->get());
   return static_cast<int>(dewar::Runner(std::move(spec).take(), options).run());
 }
