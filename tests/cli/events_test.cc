@@ -54,7 +54,8 @@ TEST_F(EventsTest, TheHeaderTellsThePorts) {
                             .hostname = "h",
                             .user = "nobody",
                             .uid = 65534,
-                            .ports = {{"http", 31000}}};
+                            .ports = {{"http", 31000}},
+                            .address = {}};
   EXPECT_EQ(line(record), "03:04:05.000 task web-1 on h as user nobody, port http 31000");
   EXPECT_NE(json(record).find(R"("ports":{"http":31000})"), std::string::npos);
 }
