@@ -91,7 +91,7 @@ class SubtreeTest : public KernelTest {
   pid_t stranger_ = -1, inhabitant_ = -1;
 };
 
-// covers: delegated subtree, F20
+// covers: delegated subtree
 TEST_F(SubtreeTest, NothingOutsideANamedSubtreeIsTouched) {
   inhabitant_ = start_in("ours");
   const CgroupRecord before = record();
