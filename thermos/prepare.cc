@@ -18,9 +18,11 @@
 #include "isolation/cgroup/host.h"
 #include "isolation/seccomp/profile.h"
 #include "thermos/bridge.h"
+#include "thermos/events.h"
 #include "thermos/ports.h"
 #include "thermos/programs.h"
 #include "thermos/spec/bind.h"
+#include "thermos/task_root.h"
 
 extern char** environ;
 
@@ -148,7 +150,7 @@ Result<void> write_fetch_requests(const RunnerSpec& spec) {
 
 /// The folders of one run. Only root passes through the run folder; the sandbox is the task user's own, the logs are
 /// shown in it through a link and cannot be changed from there.
-Result<void> make_run_folder(const RunnerSpec& spec) {
+Result<void> make_run_folder(RunnerSpec& spec) {
   const std::string& run = spec.run_folder;
   DEWAR_TRY(make_dirs(parent_of(run)));
   if (::mkdir(run.c_str(), 0700) != 0) return fail_errno("make folder " + run);
@@ -156,6 +158,9 @@ Result<void> make_run_folder(const RunnerSpec& spec) {
     if (::mkdir((run + name).c_str(), 0700) != 0) return fail_errno("make folder " + run + name);
   for (const char* name : {"/.logs", "/rootfs", "/checkpoints"})
     if (::mkdir((run + name).c_str(), 0755) != 0) return fail_errno("make folder " + run + name);
+  if (spec.sandbox.root.writable && ::mkdir((run + "/layer").c_str(), 0700) != 0)
+    return fail_errno("make folder " + run + "/layer");
+  DEWAR_TRY(reserve_task_ids(spec));
   const std::string sandbox = run + "/sandbox";
   if (::symlink("../.logs", (sandbox + "/.logs").c_str()) != 0) return fail_errno("link " + sandbox + "/.logs");
   if (::chown(sandbox.c_str(), spec.user.uid, spec.user.gid) != 0)
@@ -241,7 +246,10 @@ Result<PreparedRun> prepare_run(const TaskSpec& task, const RunRequest& request)
   const PortReservation reserved = DEWAR_TRY(  // kept until the run folder is there
       PortReservation::allot({task.ports, request.ports, run.container_id, run.folder, request.task_id}));
   prepared.spec = DEWAR_TRY(make_spec(task, request, user, run, reserved.ports()));
+  const bool user_is_default = request.user.empty() && task.user.empty();
+  const auto events = DEWAR_TRY(prepare_task_root(prepared.spec, request.work_dir, user_is_default));
   DEWAR_TRY(make_run_folder(prepared.spec));
+  for (const EventRecord& event : events) DEWAR_TRY(EventFile(prepared.spec.run_folder).append(event));
   DEWAR_TRY(point_latest_at(executor + "/runs", prepared.spec.container_id));
   return prepared;
 }

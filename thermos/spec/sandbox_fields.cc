@@ -159,9 +159,34 @@ void read_capabilities(Reading& reading, const Node& node, SandboxSpec& out) {
   }
 }
 
+constexpr Field<RootImage> kRootFields[] = {
+    {"path",
+     [](Reading& r, const Node& n, RootImage& root) {
+       if (r.text(n, root.path) && !clean_path(root.path)) r.wrong(n, kPath);
+     }},
+    {"tag", text_field<&RootImage::tag>},
+    {"writable", truth_field<&RootImage::writable>},
+};
+
+/// A path alone, or a map with what else there is to say of it. `host` is what a task has that says nothing.
+void read_root(Reading& reading, const Node& node, SandboxSpec& out) {
+  RootImage& root = out.root;
+  if (node.kind == Node::Kind::kMap) {
+    reading.fields(node, kRootFields, root);
+    if (root.path.empty()) reading.complain(node.place, "'root' has no path: a folder, a tar archive or an OCI layout");
+  } else if (reading.text(node, root.path)) {
+    if (root.path == "host") {
+      root.path.clear();
+    } else if (!clean_path(root.path)) {
+      reading.wrong(node, std::string("'host', or ") + kPath);
+    }
+  }
+  if (root.path == "/")
+    reading.complain(node.place, "'/' is more than any task may see; leave 'root' out for the host's");
+}
+
 void read_network(Reading& reading, const Node& node, SandboxSpec& out) {
-  reading.choice(node, out.network,
-                 {{"host", Network::kHost}, {"none", Network::kNone}, {"bridge", Network::kBridge}});
+  reading.choice(node, out.network, {{"host", Network::kHost}, {"none", Network::kNone}, {"bridge", Network::kBridge}});
 }
 
 void read_seccomp(Reading& reading, const Node& node, SandboxSpec& out) {
@@ -176,6 +201,9 @@ void read_seccomp(Reading& reading, const Node& node, SandboxSpec& out) {
 
 constexpr Field<SandboxSpec> kSandboxFields[] = {
     {"network", read_network},
+    {"root", read_root},
+    {"user_namespace", truth_field<&SandboxSpec::user_namespace>},
+    {"landlock", truth_field<&SandboxSpec::landlock>},
     {"enforce_ports", [](Reading& r, const Node& n, SandboxSpec& s) { r.truth(n, s.enforce_ports); }},
     {"binds", read_binds},
     {"tmpfs", read_tmpfs},
