@@ -161,7 +161,7 @@ TEST(Scenario, S36_AProcessIsOursByPidAndStartTimeAndAStrangerIsLeftAlone) {
   TaskRun task("name: t\nprocesses: [{name: p, cmdline: sleep 60}]\n");
   task.start();
   const RunHistory real = last_run(task.wait_running("p"), "p");
-  auto container = Container::adopt({task.spec().container_id, task.spec().cgroups, {}, {}, {}, {}, {}, {}});
+  auto container = Container::adopt(container_of(task.spec()));
   ASSERT_TRUE(container);
   const ProcessSpec& process = task.spec().plan.processes.front();
   EXPECT_FALSE(Attempt::adopt(task.spec(), *container, process, 0, real).has_ended());
@@ -178,7 +178,7 @@ TEST(Recovery, AKilledSandboxEndsTheTaskAsLostWithItsReason) {
   TaskRun task("name: t\nprocesses: [{name: p, cmdline: sleep 60}, {name: last, cmdline: 'true', final: true}]\n");
   task.start();
   task.wait_running("p");
-  auto container = Container::adopt({task.spec().container_id, task.spec().cgroups, {}, {}, {}, {}, {}, {}});
+  auto container = Container::adopt(container_of(task.spec()));
   ASSERT_TRUE(container) << container.error().message();
   ASSERT_TRUE(send_signal(container->init(), SIGKILL));
   const TaskHistory end = task.wait_end();
@@ -192,7 +192,7 @@ TEST(Recovery, ASandboxThatDiedUnwatchedEndsTheTaskAsLost) {
   TaskRun task("name: t\nprocesses: [{name: p, cmdline: sleep 60}]\n");
   task.start();
   const RunHistory run = last_run(task.wait_running("p"), "p");
-  auto container = Container::adopt({task.spec().container_id, task.spec().cgroups, {}, {}, {}, {}, {}, {}});
+  auto container = Container::adopt(container_of(task.spec()));
   ASSERT_TRUE(container);
   kill_runner(task);
   ASSERT_TRUE(send_signal(container->init(), SIGKILL));
@@ -212,8 +212,7 @@ TEST(Recovery, AfterARebootWhatRanIsLostAndRunsAgain) {
   kill_runner(task);
   ASSERT_EQ(::kill(*run.coordinator_pid, SIGKILL), 0);
   wait_gone({*run.coordinator_pid, *run.coordinator_start});
-  ASSERT_TRUE(Container::sweep(
-      {task.spec().container_id, task.spec().cgroups, {}, {}, {}, {}, task.spec().run_folder + "/rootfs", {}}, 5000));
+  ASSERT_TRUE(Container::sweep(container_of(task.spec()), 5000));
   task.start();
   const TaskHistory end = task.wait_end();
   EXPECT_EQ(runs_of(end, "p"), "LOST SUCCESS");
@@ -244,7 +243,7 @@ order: [[a, c], [b, c]]
       pollfd end{runner->get(), POLLIN, 0};
       ::poll(&end, 1, static_cast<int>(random() % 40));
       const auto history = read_history(task.checkpoint_root(), "task");
-      const auto container = Container::adopt({task.spec().container_id, task.spec().cgroups, {}, {}, {}, {}, {}, {}});
+      const auto container = Container::adopt(container_of(task.spec()));
       std::vector<pid_t> launchers, processes;
       for (const auto& [name, runs] : history ? history->processes : decltype(history->processes){}) {
         if (is_terminal(runs.back().state)) continue;

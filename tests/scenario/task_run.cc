@@ -40,11 +40,7 @@ TaskRun::~TaskRun() {
   for (const std::string& group : cgroups_of(spec_)) {
     EXPECT_FALSE(exists(group)) << "left over: " << group;
     if (!exists(group)) continue;
-    ContainerSpec container;
-    container.id = spec_.container_id;
-    container.cgroups = spec_.cgroups;
-    container.root_folder = spec_.run_folder + "/rootfs";
-    (void)Container::sweep(container, 5000);
+    (void)Container::sweep(container_of(spec_), 5000);
   }
 }
 
@@ -199,6 +195,14 @@ std::string TaskRun::output(const std::string& process, int run, const std::stri
 std::string TaskRun::runner_log() const {
   const auto text = read_file(spec_.run_folder + "/runner.log");
   return text ? *text : text.error().message();
+}
+
+ContainerSpec container_of(const RunnerSpec& spec) {
+  ContainerSpec container;
+  container.id = spec.container_id;
+  container.cgroups = spec.cgroups;
+  container.root_folder = spec.run_folder + "/rootfs";
+  return container;
 }
 
 std::string runs_of(const TaskHistory& history, const std::string& process) {

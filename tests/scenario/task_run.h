@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "isolation/container.h"
 #include "tests/support/temp_folder.h"
 #include "thermos/control.h"
 #include "thermos/history.h"
@@ -70,6 +71,9 @@ class TaskRun {
   std::optional<RunnerClient> client_;
   TaskHistory history_;
 };
+
+/// As much of the container as it takes to find or sweep it.
+ContainerSpec container_of(const RunnerSpec& spec);
 
 /// "WAITING FAILED SUCCESS": the states of a process's runs, for EXPECT_EQ.
 std::string runs_of(const TaskHistory& history, const std::string& process);
