@@ -14,7 +14,7 @@ namespace dewar {
 std::string show_checks(const std::vector<Checked>& lines, const std::string& host, std::size_t width,
                         const Paint& paint);
 
-/// The object that `dewar doctor -o json` prints (README, "Output for programs").
+/// The object that `dewar doctor -o json` prints (README, "What a host offers").
 std::string checks_json(const std::vector<Checked>& lines, const std::string& host);
 
 /// The worst that was found.
