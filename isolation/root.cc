@@ -33,11 +33,13 @@ constexpr std::array<std::string_view, 6> kDevices = {"/dev/full", "/dev/null", 
                                                       "/dev/tty",  "/dev/urandom", "/dev/zero"};
 
 /// What tells of, or works on, the whole host. The lists are the ones container runtimes agree on.
-constexpr std::array<std::string_view, 10> kMaskedProc = {
-    "/proc/acpi",          "/proc/asound",      "/proc/kcore", "/proc/keys",       "/proc/key-users",
-    "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",  "/proc/timer_list", "/proc/timer_stats"};
-constexpr std::array<std::string_view, 5> kReadOnlyProc = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
-                                                           "/proc/sysrq-trigger"};
+constexpr std::array<std::string_view, 11> kMaskedProc = {
+    "/proc/acpi", "/proc/asound",     "/proc/interrupts",    "/proc/kcore",
+    "/proc/keys", "/proc/key-users",  "/proc/latency_stats", "/proc/sched_debug",
+    "/proc/scsi", "/proc/timer_list", "/proc/timer_stats"};
+/// Beside what sets something: pressure, where anybody may have a thread of the kernel watch for him.
+constexpr std::array<std::string_view, 6> kReadOnlyProc = {"/proc/bus",      "/proc/fs",  "/proc/irq",
+                                                           "/proc/pressure", "/proc/sys", "/proc/sysrq-trigger"};
 constexpr std::array<std::string_view, 5> kMaskedSys = {"/sys/firmware", "/sys/devices/virtual/powercap",
                                                         "/sys/kernel/debug", "/sys/kernel/security",
                                                         "/sys/kernel/tracing"};

@@ -4,7 +4,9 @@
 #include <grp.h>
 #include <pwd.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -70,6 +72,20 @@ bool is_there(const CgroupLayout& layout) {
   return known && (layout.unified.empty() || exists(layout.unified)) && std::ranges::all_of(layout.v1, there);
 }
 
+/// No task is without limits: one that names none for its memory gets nine tenths of the host's, so that the kernel
+/// kills in it and not among its neighbours, and one that names none for its open files what systemd gives to services.
+void add_default_limits(SandboxSpec& sandbox) {
+  struct sysinfo host {};
+  if (sandbox.limits.memory == 0 && ::sysinfo(&host) == 0)
+    sandbox.limits.memory = std::uint64_t{host.totalram} * host.mem_unit / 10 * 9;
+  const auto is_files = [](const Rlimit& limit) { return limit.resource == RLIMIT_NOFILE; };
+  rlimit ours{};
+  if (std::ranges::any_of(sandbox.rlimits, is_files) || ::getrlimit(RLIMIT_NOFILE, &ours) != 0) return;
+  constexpr std::uint64_t kSoftFiles = 1024, kHardFiles = 524'288;
+  const std::uint64_t hard = std::min<std::uint64_t>(ours.rlim_max, kHardFiles);  // to raise it needs CAP_SYS_RESOURCE
+  sandbox.rlimits.push_back({RLIMIT_NOFILE, std::min(kSoftFiles, hard), hard});
+}
+
 /// What depends on this host and this version of Dewar, not on the task: also made anew when a task is taken over.
 Result<void> fill_in_host(RunnerSpec& spec, const RunRequest& request) {
   if (!is_there(spec.cgroups)) spec.cgroups = DEWAR_TRY(prepare_host_cgroups(kCgroupName, request.cgroup));
@@ -115,6 +131,7 @@ Result<RunnerSpec> make_spec(const TaskSpec& task, const RunRequest& request, co
   spec.source = source_of(task, user);
   spec.required_ports = task.ports;
   spec.sandbox = bound.sandbox;
+  add_default_limits(spec.sandbox);
   spec.container_id = run.container_id;
   spec.run_folder = run.folder;
   if (spec.sandbox.network == Network::kBridge)

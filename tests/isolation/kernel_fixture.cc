@@ -186,7 +186,8 @@ Container ContainerTest::make() {
   return std::move(made).take();
 }
 
-Ended ContainerTest::run(const Container& container, const std::string& script, uid_t uid) {
+ContainerTest::Running ContainerTest::start(const Container& container, const std::string& script, uid_t uid,
+                                            const std::function<void(AttemptRecipe&)>& change) {
   const std::string name = "attempt." + std::to_string(attempts_++);
   const auto leaf = container.cgroup().create_leaf(name);
   EXPECT_TRUE(leaf) << leaf.error().message();
@@ -206,6 +207,7 @@ Ended ContainerTest::run(const Container& container, const std::string& script, 
   recipe.log_folder = folder("logs/" + name);
   recipe.status_file = folder("attempts/" + name);
   EXPECT_TRUE(make_dirs(recipe.log_folder));
+  change(recipe);
 
   int ends[2];
   EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
@@ -218,13 +220,16 @@ Ended ContainerTest::run(const Container& container, const std::string& script, 
   EXPECT_TRUE(pid) << pid.error().message();
   read_end.reset();
   EXPECT_TRUE(write_all(write_end.get(), encode_recipe(recipe), "the recipe"));
-  write_end.reset();
-  EXPECT_EQ(wait_for(*pid), 0);
-  const auto status = last_status(slurp(recipe.status_file));
+  return {*pid, *leaf, std::move(recipe)};
+}
+
+Ended ContainerTest::finish(Running running) {
+  EXPECT_EQ(wait_for(running.launcher), 0);
+  const auto status = last_status(slurp(running.recipe.status_file));
   EXPECT_TRUE(status && status->stage == AttemptStage::kEnded)
       << (status ? explain_step(status->step, status->error, status->detail) : "no status");
-  EXPECT_TRUE(Cgroup(*leaf).remove());
-  return {status ? status->return_code : -1, slurp(recipe.log_folder + "/stdout")};
+  EXPECT_TRUE(running.leaf.remove());
+  return {status ? status->return_code : -1, slurp(running.recipe.log_folder + "/stdout")};
 }
 
 }  // namespace dewar

@@ -82,7 +82,21 @@ class ContainerTest : public KernelTest {
   Container make();
   /// `bash -c script` in the sandbox folder as `uid`, under the default filter, without capabilities. What it writes is
   /// in `output`.
-  Ended run(const Container& container, const std::string& script, uid_t uid = 65534);
+  Ended run(const Container& container, const std::string& script, uid_t uid = 65534) {
+    return finish(start(container, script, uid));
+  }
+
+  /// A command that runs; its launcher is this process's child.
+  struct Running {
+    pid_t launcher;
+    Cgroup leaf;
+    AttemptRecipe recipe;
+  };
+  /// run() in two halves. `change` sees the recipe before the launcher does.
+  Running start(
+      const Container& container, const std::string& script, uid_t uid = 65534,
+      const std::function<void(AttemptRecipe&)>& change = [](AttemptRecipe&) {});
+  Ended finish(Running running);
   std::string folder(const std::string& name) const { return *folder_ / name; }
 
  private:

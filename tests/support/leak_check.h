@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -17,14 +18,17 @@ namespace dewar {
 
 /// Makes the test's process the reaper of every orphan its processes leave (PR_SET_CHILD_SUBREAPER), gives it a mount
 /// namespace of its own, remembers the mounts there are, and in expect_clean() tells what is new: mounts, processes,
-/// and cgroups with `tag` in their name. Tests that run at the same time do not disturb each other if their tags
-/// differ.
+/// descriptors of the test, session keyrings, and cgroups with `tag` in their name. A namespace lives by a process, a
+/// descriptor or a mount, so none of these left means that none of those is. Tests that run at the same time do not
+/// disturb each other if their tags differ.
 class LeakCheck {
  public:
   explicit LeakCheck(std::string tag) : tag_(std::move(tag)) {
     ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     take_own_mounts();
     mounts_ = mounts();
+    descriptors_ = descriptors();
+    keyrings_ = keyrings();
   }
 
   /// Waits for what is ending already (everything must have been killed), then looks.
@@ -36,9 +40,32 @@ class LeakCheck {
     EXPECT_EQ(pid, -1) << "a process of this test still lives";
     for (const std::string& group : cgroups()) ADD_FAILURE() << "a cgroup is left: " << group;
     for (const std::string& mount : mounts()) EXPECT_TRUE(mounts_.contains(mount)) << "a mount is left: " << mount;
+    for (const std::string& one : descriptors())
+      EXPECT_TRUE(descriptors_.contains(one)) << "a descriptor is left: " << one;
+    // The kernel collects keys some time after their last process has ended.
+    for (int rounds = 0; keyrings() > keyrings_ && rounds < 3000; ++rounds) ::poll(nullptr, 0, 10);
+    EXPECT_LE(keyrings(), keyrings_) << "a session keyring is left";
   }
 
  private:
+  static std::set<std::string> descriptors() {
+    std::set<std::string> found;
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", ignored)) {
+      const std::string to = std::filesystem::read_symlink(entry.path(), ignored);
+      if (!to.ends_with("/fd")) found.insert(entry.path().filename().string() + " -> " + to);
+    }
+    return found;
+  }
+
+  /// Those that processes of root, as the launchers are, have made; what other tests make at the same time counts too.
+  static std::size_t keyrings() {
+    const auto text = read_file("/proc/keys");
+    std::size_t count = 0;
+    for (std::size_t at = 0; text && (at = text->find(" _ses", at)) != std::string::npos; ++at) ++count;
+    return count;
+  }
+
   static std::set<std::string> mounts() {
     std::set<std::string> found;
     const auto text = read_file("/proc/self/mountinfo");
@@ -60,7 +87,8 @@ class LeakCheck {
   }
 
   std::string tag_;
-  std::set<std::string> mounts_;
+  std::set<std::string> mounts_, descriptors_;
+  std::size_t keyrings_ = 0;
 };
 
 }  // namespace dewar
