@@ -94,23 +94,34 @@ std::string tar(const std::vector<TarEntry>& entries) {
   return bytes + std::string(1024, '\0');
 }
 
+std::string deflated(const std::string& bytes, int wrapper) {
+  std::string out(bytes.size() + bytes.size() / 8 + 4096, '\0');
+  isal_zstream stream{};
+  isal_deflate_init(&stream);
+  stream.gzip_flag = static_cast<std::uint16_t>(wrapper);
+  stream.end_of_stream = 1;
+  stream.next_in = reinterpret_cast<std::uint8_t*>(const_cast<char*>(bytes.data()));
+  stream.avail_in = static_cast<std::uint32_t>(bytes.size());
+  stream.next_out = reinterpret_cast<std::uint8_t*>(out.data());
+  stream.avail_out = static_cast<std::uint32_t>(out.size());
+  demand(isal_deflate(&stream) == COMP_OK && stream.avail_in == 0);
+  out.resize(stream.total_out);
+  return out;
+}
+
 std::string zip(const std::vector<ZipEntry>& entries) {
   std::string bytes, central;
-  std::vector<std::size_t> offsets;
   for (const ZipEntry& entry : entries) {
-    const ZipEntry& data = entry.shares_data_of < 0 ? entry : entries[static_cast<std::size_t>(entry.shares_data_of)];
-    unsigned sum =
-        ::crc32_gzip_refl(0, reinterpret_cast<const unsigned char*>(data.content.data()), data.content.size());
-    if (data.wrong_checksum) ++sum;
-    const std::string common = little(entry.flags, 2) + little(0, 2) + little(0x58210000, 4) + little(sum, 4) +
-                               little(data.content.size(), 4) + little(data.content.size(), 4);
+    const auto* const content = reinterpret_cast<const unsigned char*>(entry.content.data());
+    unsigned sum = ::crc32_gzip_refl(0, content, entry.content.size());
+    if (entry.wrong_checksum) ++sum;
+    const std::string data = entry.deflated ? deflated(entry.content, IGZIP_DEFLATE) : entry.content;
+    const std::string common = little(entry.flags, 2) + little(entry.deflated ? 8 : 0, 2) + little(0x58210000, 4) +
+                               little(sum, 4) + little(data.size(), 4) + little(entry.content.size(), 4);
     const std::string local = entry.local_name.empty() ? entry.name : entry.local_name;
-    offsets.push_back(entry.shares_data_of < 0 ? bytes.size()
-                                               : offsets[static_cast<std::size_t>(entry.shares_data_of)]);
-    if (entry.shares_data_of < 0)
-      bytes += "PK\3\4" + little(20, 2) + common + little(local.size(), 2) + little(0, 2) + local + entry.content;
     central += "PK\1\2" + little(3 << 8 | 20, 2) + little(20, 2) + common + little(entry.name.size(), 2) +
-               little(0, 8) + little(std::uint64_t{entry.mode} << 16, 4) + little(offsets.back(), 4) + entry.name;
+               little(0, 8) + little(std::uint64_t{entry.mode} << 16, 4) + little(bytes.size(), 4) + entry.name;
+    bytes += "PK\3\4" + little(20, 2) + common + little(local.size(), 2) + little(0, 2) + local + data;
   }
   return bytes + central + "PK\5\6" + little(0, 4) + little(entries.size(), 2) + little(entries.size(), 2) +
          little(central.size(), 4) + little(bytes.size(), 4) + little(0, 2);
@@ -121,16 +132,7 @@ std::string packed(Compression compression, const std::string& bytes) {
   auto* const from = reinterpret_cast<std::uint8_t*>(const_cast<char*>(bytes.data()));
   auto* const to = reinterpret_cast<std::uint8_t*>(out.data());
   if (compression == Compression::kGzip) {
-    isal_zstream stream{};
-    isal_deflate_init(&stream);
-    stream.gzip_flag = IGZIP_GZIP;
-    stream.end_of_stream = 1;
-    stream.next_in = from;
-    stream.avail_in = static_cast<std::uint32_t>(bytes.size());
-    stream.next_out = to;
-    stream.avail_out = static_cast<std::uint32_t>(out.size());
-    demand(isal_deflate(&stream) == COMP_OK && stream.avail_in == 0);
-    out.resize(stream.total_out);
+    return deflated(bytes, IGZIP_GZIP);
   } else if (compression == Compression::kBzip2) {
     auto size = static_cast<unsigned>(out.size());
     demand(::BZ2_bzBuffToBuffCompress(out.data(), &size, const_cast<char*>(bytes.data()),
@@ -142,8 +144,11 @@ std::string packed(Compression compression, const std::string& bytes) {
            LZMA_OK);
     out.resize(size);
   } else if (compression == Compression::kZstd) {
-    const std::size_t size = ::ZSTD_compress(out.data(), out.size(), bytes.data(), bytes.size(), 1);
+    ZSTD_CCtx* const context = ::ZSTD_createCCtx();
+    ::ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
+    const std::size_t size = ::ZSTD_compress2(context, out.data(), out.size(), bytes.data(), bytes.size());
     demand(!::ZSTD_isError(size));
+    ::ZSTD_freeCCtx(context);
     out.resize(size);
   } else {
     return bytes;

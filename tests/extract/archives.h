@@ -36,7 +36,7 @@ struct ZipEntry {
   std::string local_name = {};  ///< in the local header, if it is to differ
   unsigned flags = 0;           ///< general purpose; 1: encrypted
   bool wrong_checksum = false;
-  int shares_data_of = -1;  ///< index of the entry whose local header the central directory tells for this one
+  bool deflated = false;  ///< else stored
 };
 std::string zip(const std::vector<ZipEntry>& entries);
 

@@ -74,7 +74,6 @@ TEST_P(DecoderTest, OtherBytesBehindTheEndAreAnError) {
 
 TEST_P(DecoderTest, DamageIsFound) {
   const std::string text = sample(), bytes = packed(GetParam(), text);
-  if (GetParam() == Compression::kZstd) GTEST_SKIP() << "ZSTD_compress() adds no checksum";
   for (std::size_t at = 12; at < bytes.size(); at += bytes.size() / 50 + 1) {
     std::string broken = bytes;
     broken[at] = static_cast<char>(broken[at] ^ 0x10);
