@@ -1,0 +1,109 @@
+"""Fetching an archive from nginx on this host, checking its SHA-256, and unpacking it. Files are made in a tmpfs, so that
+no disk is measured; what one contender leaves is removed before the next begins."""
+import functools
+import hashlib
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+
+from harness import LIMIT, OURS, Benchmark
+
+NAME = "artifact.tar.gz"
+NGINX = """daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
+events {{}}
+http {{ access_log off; sendfile on; tcp_nopush on; client_body_temp_path {folder}; proxy_temp_path {folder};
+  fastcgi_temp_path {folder}; uwsgi_temp_path {folder}; scgi_temp_path {folder};
+  server {{ listen 127.0.0.1:{port}; root {folder}/www; }} }}
+"""
+
+
+class Server:
+    """nginx with the artifact: programs, headers, scripts and documents of this host, some 250 to 300 MB packed. Links that
+    lead out of the tree are left out."""
+
+    def __init__(self, env):
+        self.env = env
+        self.folder = env.scratch / "fetch"
+
+    @functools.cached_property
+    def artifact(self):
+        www = self.folder / "www"
+        www.mkdir(parents=True)
+        path = www / NAME
+        parts = "include" if self.env.quick else "bin include lib/python3 share/doc"
+        packer = "pigz" if shutil.which("pigz") else "gzip"
+        subprocess.run(["bash", "-c", rf"set -o pipefail; cd /usr; find {parts} \( -type l -lname '/*' -o -name '*.pyc' \) -o"
+                        rf" -print0 | tar -c --no-recursion --null -T - | {packer} -6 >{path}"], check=True)
+        return path
+
+    @functools.cached_property
+    def sha256(self):
+        return hashlib.sha256(self.artifact.read_bytes()).hexdigest()
+
+    @functools.cached_property
+    def port(self):
+        self.artifact
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        config = self.folder / "nginx.conf"
+        config.write_text(NGINX.format(folder=self.folder, port=port))
+        self.nginx = subprocess.Popen(["nginx", "-c", config, "-p", self.folder], stderr=subprocess.DEVNULL)
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port)).close()
+                return port
+            except ConnectionRefusedError:
+                if self.nginx.poll() is not None:
+                    raise RuntimeError("nginx has ended: " + (self.folder / "error.log").read_text())
+                time.sleep(0.01)
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}/{NAME}"
+
+    def stop(self):
+        if "port" in self.__dict__:
+            self.nginx.terminate()
+            self.nginx.wait()
+            del self.__dict__["port"]
+
+
+def timed(prepare, command):
+    """A contender: seconds of `command(folder)` in a new folder."""
+    def contender():
+        prepare()
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="dewar-bench-", dir="/dev/shm"))
+        try:
+            argv = command(folder)
+            before = time.monotonic()
+            subprocess.run([str(a) for a in argv], cwd=folder, check=True, capture_output=True)
+            return [time.monotonic() - before]
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    return contender
+
+
+def shell(text):
+    return ["bash", "-c", "set -eo pipefail; " + text]
+
+
+def benchmarks(env):
+    server = Server(env)
+    url = lambda: server.url
+    path = lambda: server.artifact
+    get = lambda command: timed(url, command)
+    local = lambda command: timed(path, command)
+    # tar reads everything; the page cache is warm for all alike.
+    unpack = {
+        OURS: local(lambda folder: shell(f"{env.bin}/drive_unpack . {NAME} confined <{path()}")),
+        "tar xzf": local(lambda folder: ["tar", "-xzf", path()]),
+        "tar -I igzip": local(lambda folder: ["tar", "-I", "igzip", "-xf", path()]),
+    }
+    if shutil.which("bsdtar"):
+        unpack["bsdtar"] = local(lambda folder: ["bsdtar", "-xf", path()])
+    return [Benchmark("unpack", "s", "a tar.gz that lies here", unpack, rounds=3, after=server.stop)]
