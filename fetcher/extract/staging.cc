@@ -20,6 +20,7 @@ namespace {
 constexpr std::string_view kPrefix = ".dewar-unpack-";
 constexpr std::size_t kMostTimesBytes = 64u << 20;  // names of folders kept in memory; the times of others stay "now"
 constexpr mode_t kMissingFolder = 0755;
+constexpr int kTries = 20;  // somebody else may make, again and again, what is in the way
 
 UniqueFd open_beneath(const UniqueFd& folder, const std::string& path, int flags, mode_t mode = 0) {
   open_how how{};
@@ -60,7 +61,7 @@ void remove_abandoned(const UniqueFd& target) {
 
 Result<Staging> Staging::make(UniqueFd target) {
   remove_abandoned(target);
-  while (true) {
+  for (int tries = 0; tries < kTries; ++tries) {
     std::string name = random_name();
     if (::mkdirat(target.get(), name.c_str(), 0700) != 0) {
       if (errno == EEXIST) continue;
@@ -73,6 +74,7 @@ Result<Staging> Staging::make(UniqueFd target) {
     // Somebody who cleans up took it for abandoned before it was locked.
     if (!folder && folder.error().code != std::errc::no_such_file_or_directory) return Failure{folder.error()};
   }
+  return fail("make a folder to unpack in: each was removed by somebody else");
 }
 
 Staging::Staging(UniqueFd target, UniqueFd folder, std::string name)
@@ -107,8 +109,8 @@ Result<void> Staging::make_room(const std::string& path, const UniqueFd& parent)
 Result<void> Staging::add_folder(const std::string& path, mode_t mode, timespec modified) {
   const UniqueFd parent = DEWAR_TRY(parent_of(path));
   const std::string name = last_of(path);
-  while (::mkdirat(parent.get(), name.c_str(), mode) != 0) {
-    if (errno != EEXIST) return refuse(path);
+  for (int tries = 0; ::mkdirat(parent.get(), name.c_str(), mode) != 0; ++tries) {
+    if (errno != EEXIST || tries == kTries) return refuse(path);
     struct stat info {};
     if (::fstatat(parent.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode)) break;
     DEWAR_TRY(make_room(path, parent));
@@ -120,10 +122,10 @@ Result<void> Staging::add_folder(const std::string& path, mode_t mode, timespec 
 }
 
 Result<UniqueFd> Staging::add_file(const std::string& path, mode_t mode) {
-  while (true) {
+  for (int tries = 0;; ++tries) {
     UniqueFd fd = open_beneath(folder_, path, O_WRONLY | O_CREAT | O_EXCL, mode);
     if (fd) return fd;
-    if (errno != ENOENT && errno != EEXIST) return refuse(path);
+    if ((errno != ENOENT && errno != EEXIST) || tries == kTries) return refuse(path);
     const bool in_the_way = errno == EEXIST;
     const UniqueFd parent = DEWAR_TRY(parent_of(path));
     if (in_the_way) DEWAR_TRY(make_room(path, parent));
@@ -132,8 +134,8 @@ Result<UniqueFd> Staging::add_file(const std::string& path, mode_t mode) {
 
 Result<void> Staging::add_symlink(const std::string& path, const std::string& link_target) {
   const UniqueFd parent = DEWAR_TRY(parent_of(path));
-  while (::symlinkat(link_target.c_str(), parent.get(), last_of(path).c_str()) != 0) {
-    if (errno != EEXIST) return refuse(path);
+  for (int tries = 0; ::symlinkat(link_target.c_str(), parent.get(), last_of(path).c_str()) != 0; ++tries) {
+    if (errno != EEXIST || tries == kTries) return refuse(path);
     DEWAR_TRY(make_room(path, parent));
   }
   return {};
@@ -153,8 +155,8 @@ Result<void> Staging::add_hard_link(const std::string& path, const std::string& 
   if (!source || ::fstatat(source.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) return no_such();
   // A symlink too is told apart: at another depth it would lead elsewhere.
   if (!S_ISREG(info.st_mode)) return no_such();
-  while (::linkat(source.get(), name.c_str(), parent.get(), last_of(path).c_str(), 0) != 0) {
-    if (errno != EEXIST) return fail_errno("link " + shown(path) + " to " + shown(existing));
+  for (int tries = 0; ::linkat(source.get(), name.c_str(), parent.get(), last_of(path).c_str(), 0) != 0; ++tries) {
+    if (errno != EEXIST || tries == kTries) return fail_errno("link " + shown(path) + " to " + shown(existing));
     DEWAR_TRY(make_room(path, parent));
   }
   return {};

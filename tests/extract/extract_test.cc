@@ -234,6 +234,16 @@ TEST_F(ExtractTest, WhatAKilledExtractionLeftIsRemovedByTheNext) {
   EXPECT_EQ(names(), (std::vector<std::string>{".dewar-unpack-file", "mine", "others"}));
 }
 
+TEST_F(ExtractTest, WhoseFolderWasRemovedFails) {
+  auto extractor = Extractor::start(target(), "a.tar");
+  ASSERT_TRUE(extractor);
+  std::string folder = names().at(0);
+  folder.pop_back();  // the slash
+  ASSERT_TRUE(remove_tree(in_target(folder)));
+  ASSERT_TRUE(extractor->write(tar({{.name = "a", .content = "x"}})));
+  EXPECT_FALSE(extractor->finish());
+}
+
 TEST_F(ExtractTest, AnErrorIsToldWhileBytesStillCome) {
   auto extractor = Extractor::start(target(), "a");
   ASSERT_TRUE(extractor);
