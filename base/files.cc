@@ -31,26 +31,6 @@ Result<std::vector<std::string>> names_in(UniqueFd dir, const std::string& what)
   return names;
 }
 
-/// Removes `name` below `parent`, trees first, staying on `device`.
-Result<void> remove_below(int parent, const std::string& name, dev_t device, const std::string& path) {
-  struct stat info {};
-  if (::fstatat(parent, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
-    return errno == ENOENT ? Result<void>{} : fail_errno("stat " + path);
-  if (!S_ISDIR(info.st_mode)) {
-    if (::unlinkat(parent, name.c_str(), 0) != 0 && errno != ENOENT) return fail_errno("remove " + path);
-    return {};
-  }
-  if (info.st_dev != device)
-    return fail(std::errc::cross_device_link, "remove " + path + ": something is mounted there");
-  UniqueFd dir(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!dir) return fail_errno("open " + path);
-  UniqueFd listed(::fcntl(dir.get(), F_DUPFD_CLOEXEC, 3));
-  for (const std::string& child : DEWAR_TRY(names_in(std::move(listed), path)))
-    DEWAR_TRY(remove_below(dir.get(), child, device, path + "/" + child));
-  if (::unlinkat(parent, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) return fail_errno("remove " + path);
-  return {};
-}
-
 }  // namespace
 
 Result<UniqueFd> open_file(const std::string& path, int flags, mode_t mode) {
@@ -134,22 +114,6 @@ Result<std::vector<std::string>> list_dir(const std::string& path) {
 
 Result<std::vector<std::string>> list_folder(const UniqueFd& folder, const std::string& what) {
   return names_in(DEWAR_TRY(open_at(folder, ".", O_RDONLY | O_DIRECTORY)), what);
-}
-
-Result<void> remove_tree(const std::string& path) {
-  const std::string parent = parent_of(path);
-  const std::string name = path.substr(path.rfind('/') + 1);
-  struct stat info {};
-  if (::lstat(path.c_str(), &info) != 0) return errno == ENOENT ? Result<void>{} : fail_errno("stat " + path);
-  const UniqueFd dir = DEWAR_TRY(open_file(parent, O_RDONLY | O_DIRECTORY));
-  return remove_below(dir.get(), name, info.st_dev, path);
-}
-
-Result<void> remove_tree_at(const UniqueFd& dir, const std::string& name) {
-  struct stat info {};
-  if (::fstatat(dir.get(), name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
-    return errno == ENOENT ? Result<void>{} : fail_errno("stat " + name);
-  return remove_below(dir.get(), name, info.st_dev, name);
 }
 
 bool exists(const std::string& path) {

@@ -50,8 +50,8 @@ Result<std::vector<std::string>> list_dir(const std::string& path);
 /// The same for a folder that is open for reading; `what` names it in errors.
 Result<std::vector<std::string>> list_folder(const UniqueFd& folder, const std::string& what);
 
-/// Removes a file or a whole tree without following a symlink or crossing into another file system. No error if it is
-/// not there.
+/// Removes a file or a whole tree, however deep, with a few descriptors. Follows no symlink and removes nothing through
+/// a mount, of the same device neither (EXDEV). No error if it is not there.
 Result<void> remove_tree(const std::string& path);
 /// The same for `name` directly below `dir`.
 Result<void> remove_tree_at(const UniqueFd& dir, const std::string& name);

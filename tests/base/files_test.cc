@@ -2,9 +2,11 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "tests/support/own_mounts.h"
 #include "tests/support/temp_folder.h"
 
 namespace dewar {
@@ -79,6 +81,43 @@ TEST(Files, RemoveTreeLeavesWhatALinkPointsTo) {
   ASSERT_TRUE(remove_tree_at(*below, "below"));
   EXPECT_FALSE(exists(temp / "below"));
   EXPECT_TRUE(remove_tree_at(*below, "below"));
+}
+
+// covers: F34
+TEST(Files, RemoveTreeGoesAsDeepAsATreeGoes) {
+  const TempFolder temp("/dev/shm");  // where thousands of folders cost no disk
+  const std::string odd = "\n\xff" + std::string(253, 'd');
+  UniqueFd folder = std::move(open_file(temp.path(), O_RDONLY | O_DIRECTORY)).take();
+  for (int depth = 0; depth < 5000; ++depth) {
+    ASSERT_EQ(::mkdirat(folder.get(), odd.c_str(), 0755), 0);
+    folder.reset(::openat(folder.get(), odd.c_str(), O_RDONLY | O_DIRECTORY));
+    ASSERT_TRUE(folder);
+    ASSERT_TRUE(depth % 1000 != 0 || open_at(folder, "file", O_WRONLY | O_CREAT));
+  }
+  folder.reset();
+  const auto removed = remove_tree(temp / odd);
+  EXPECT_TRUE(removed) << removed.error().message();
+  EXPECT_TRUE(list_dir(temp.path())->empty());
+}
+
+// covers: F41
+TEST(Files, RemoveTreeRemovesNothingThroughAMount) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  take_own_mounts();
+  const TempFolder temp;
+  ASSERT_TRUE(make_dirs(temp / "doomed/deep/mount"));
+  ASSERT_TRUE(make_dirs(temp / "kept"));
+  ASSERT_TRUE(replace_file(temp / "kept/file", "x"));
+  const std::string target = temp / "doomed/deep/mount";
+  ASSERT_EQ(::mount((temp / "kept").c_str(), target.c_str(), nullptr, MS_BIND, nullptr), 0);
+  const auto removed = remove_tree(temp / "doomed");
+  EXPECT_EQ(removed.error().code, std::errc::cross_device_link) << "of the same device, and yet another mount";
+  EXPECT_NE(removed.error().message().find("doomed/deep/mount: something is mounted there"), std::string::npos)
+      << removed.error().message();
+  EXPECT_TRUE(exists(temp / "kept/file"));
+  ASSERT_EQ(::umount2(target.c_str(), MNT_DETACH), 0);
+  EXPECT_TRUE(remove_tree(temp / "doomed"));
+  EXPECT_TRUE(exists(temp / "kept/file"));
 }
 
 TEST(Log, ShowsControlCharactersInsteadOfSendingThem) {

@@ -9,14 +9,11 @@
 
 namespace dewar {
 
-/// A new folder below /var/tmp (a real file system, not a tmpfs), removed at the end.
+/// A new folder below /var/tmp (a real file system, not a tmpfs) or elsewhere, removed at the end.
 class TempFolder {
  public:
-  TempFolder() {
-    char name[] = "/var/tmp/dewar-test-XXXXXX";
-    const char* made = ::mkdtemp(name);
-    EXPECT_NE(made, nullptr);
-    path_ = name;
+  explicit TempFolder(const std::string& where = "/var/tmp") : path_(where + "/dewar-test-XXXXXX") {
+    EXPECT_NE(::mkdtemp(path_.data()), nullptr);
   }
   TempFolder(const TempFolder&) = delete;
   TempFolder& operator=(const TempFolder&) = delete;
