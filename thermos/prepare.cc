@@ -18,6 +18,7 @@
 #include "fetcher/request.h"
 #include "isolation/capabilities.h"
 #include "isolation/cgroup/host.h"
+#include "isolation/disk/project_quota.h"
 #include "isolation/seccomp/profile.h"
 #include "thermos/bridge.h"
 #include "thermos/events.h"
@@ -165,6 +166,16 @@ Result<void> write_fetch_requests(const RunnerSpec& spec) {
   return {};
 }
 
+/// Puts what the task may write to under a quota, where the file system has one. Where it has none, the runner counts
+/// (thermos/runner/disk_watch.h); it finds out by itself.
+Result<void> limit_disk(const RunnerSpec& spec) {
+  const DiskLimits& limits = spec.sandbox.disk;
+  if (limits.bytes == 0 && limits.inodes == 0) return {};
+  auto quota = ProjectQuota::claim(disk_folders(spec), limits);
+  if (!quota && quota.error().code != std::errc::not_supported) return Failure{quota.error()};
+  return {};
+}
+
 /// The folders of one run. Only root passes through the run folder; the sandbox is the task user's own, the logs are
 /// shown in it through a link and cannot be changed from there.
 Result<void> make_run_folder(RunnerSpec& spec) {
@@ -178,6 +189,7 @@ Result<void> make_run_folder(RunnerSpec& spec) {
   if (spec.sandbox.root.writable && ::mkdir((run + "/layer").c_str(), 0700) != 0)
     return fail_errno("make folder " + run + "/layer");
   DEWAR_TRY(reserve_task_ids(spec));
+  DEWAR_TRY(limit_disk(spec));
   const std::string sandbox = run + "/sandbox";
   if (::symlink("../.logs", (sandbox + "/.logs").c_str()) != 0) return fail_errno("link " + sandbox + "/.logs");
   if (::chown(sandbox.c_str(), spec.user.uid, spec.user.gid) != 0)

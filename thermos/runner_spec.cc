@@ -32,6 +32,12 @@ std::string fetch_file(const std::string& run_folder, const std::string& process
   return run_folder + "/fetch/" + process + "." + what;
 }
 
+std::vector<std::string> disk_folders(const RunnerSpec& spec) {
+  std::vector<std::string> folders{spec.run_folder + "/sandbox"};
+  if (spec.sandbox.root.writable) folders.push_back(spec.run_folder + "/layer");
+  return folders;
+}
+
 std::string encode_runner_spec(const RunnerSpec& spec) {
   Encoder body;
   body(spec);

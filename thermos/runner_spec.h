@@ -52,6 +52,8 @@ void code(Coder& c, RunnerSpec& v) {
 
 /// `<run>/fetch/<process>.<what>`: "request" (written before the runner starts) and "status" of a process that fetches.
 std::string fetch_file(const std::string& run_folder, const std::string& process, const std::string& what);
+/// What the disk limit is about: the sandbox folder, and the folder of a private layer over the root.
+std::vector<std::string> disk_folders(const RunnerSpec& spec);
 
 std::string encode_runner_spec(const RunnerSpec& spec);
 /// Errors: EBADMSG, with the words what does not fit.

@@ -81,13 +81,18 @@ std::optional<T> unless_zero(T number) {
   return number == T{} ? std::nullopt : std::optional<T>(number);
 }
 
-void put_limits(JsonWriter& json, const Limits& limits) {
+void put_limits(JsonWriter& json, const RunView& view) {
+  const Limits& limits = view.limits;
   json.key("limits").begin_object();
   number_or_null(json, "cpu", unless_zero(limits.cpu));
   number_or_null(json, "cpu_quota", unless_zero(limits.cpu_quota));
   number_or_null(json, "memory_bytes", unless_zero(limits.memory));
   json.field("swap_bytes", limits.swap);
   number_or_null(json, "pids", unless_zero(limits.pids));
+  number_or_null(json, "disk_bytes", unless_zero(view.disk.bytes));
+  number_or_null(json, "disk_inodes", unless_zero(view.disk.inodes));
+  number_or_null(json, "log_bytes", unless_zero(view.disk.logs));
+  text_or_null(json, "disk_backend", view.disk_backend);
   json.end_object();
 }
 
@@ -159,10 +164,12 @@ std::string report_json(const RunView& view, const TaskHistory& history, bool pr
     json.end_object();
   }
   json.end_array();
-  put_limits(json, view.limits);
+  put_limits(json, view);
   json.key("usage").begin_object().field("cpu_seconds", cpu_seconds(history.usage));
   json.field("memory_peak_bytes", history.usage.memory_peak_bytes).field("oom_kills", history.usage.oom_kills);
   json.field("net_rx_bytes", history.usage.net_rx_bytes).field("net_tx_bytes", history.usage.net_tx_bytes);
+  number_or_null(json, "disk_bytes", history.disk_bytes);
+  number_or_null(json, "disk_inodes", history.disk_inodes);
   json.end_object();
   json.key("processes").begin_array();
   for (const ProcessView& process : view.processes) put_process(json, view, process, history);

@@ -1,5 +1,6 @@
 #include "agent/cli/run_view.h"
 
+#include "isolation/disk/project_quota.h"
 #include "thermos/spec/bind.h"
 
 namespace dewar {
@@ -11,7 +12,11 @@ RunView view_of(const RunnerSpec& spec) {
                .log_folder = spec.run_folder + "/.logs",
                .ports = spec.ports,
                .limits = spec.sandbox.limits,
+               .disk = spec.sandbox.disk,
+               .disk_backend = {},
                .processes = {}};
+  if (view.disk.bytes > 0 || view.disk.inodes > 0)
+    view.disk_backend = ProjectQuota::find(view.sandbox) ? "project quota" : "counting";
   TaskSpec task;
   task.processes = spec.plan.processes;
   task.constraints = spec.plan.constraints;

@@ -22,6 +22,8 @@ struct RunView {
   std::string sandbox, log_folder;  ///< absolute
   std::map<std::string, std::int64_t> ports;
   Limits limits;
+  DiskLimits disk = {};
+  std::string disk_backend = {};       ///< what keeps the disk limit: "project quota", "counting"; empty: no limit
   std::vector<ProcessView> processes;  ///< in the order of the graph, final ones last
 };
 

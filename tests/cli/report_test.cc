@@ -24,6 +24,7 @@ class ReportTest : public testing::Test {
     history_.usage.cpu_system_us = 500000;
     history_.usage.memory_peak_bytes = 64 << 20;
     history_.usage.oom_kills = 1;
+    history_.disk_bytes = 5 << 20;
   }
   json object() const { return json::parse(report_json(sample_view(), history_, false)); }
   TaskHistory history_ = sample_history();
@@ -38,9 +39,22 @@ TEST_F(ReportTest, TheObjectTellsTheTask) {
   EXPECT_EQ(report["sandbox"], "/w/sandbox");
   EXPECT_EQ(report["ports"], json({{"http", 31000}}));
   EXPECT_EQ(report["states"][1], json({{"state", "KILLED"}, {"time", "2026-01-02T03:04:36.000000Z"}}));
-  EXPECT_EQ(report["usage"], json({{"cpu_seconds", 2.0}, {"memory_peak_bytes", 67108864}, {"oom_kills", 1}}));
-  EXPECT_EQ(report["limits"],
-            json({{"cpu", 1.5}, {"cpu_quota", nullptr}, {"memory_bytes", 134217728}, {"swap_bytes", 0}, {"pids", 50}}));
+  EXPECT_EQ(report["usage"], json({{"cpu_seconds", 2.0},
+                                   {"memory_peak_bytes", 67108864},
+                                   {"oom_kills", 1},
+                                   {"net_rx_bytes", 0},
+                                   {"net_tx_bytes", 0},
+                                   {"disk_bytes", 5u << 20},
+                                   {"disk_inodes", nullptr}}));
+  EXPECT_EQ(report["limits"], json({{"cpu", 1.5},
+                                    {"cpu_quota", nullptr},
+                                    {"memory_bytes", 134217728},
+                                    {"swap_bytes", 0},
+                                    {"pids", 50},
+                                    {"disk_bytes", 4u << 20},
+                                    {"disk_inodes", nullptr},
+                                    {"log_bytes", 1u << 20},
+                                    {"disk_backend", "counting"}}));
 }
 
 TEST_F(ReportTest, TheObjectTellsEveryRunOfEveryProcess) {

@@ -16,6 +16,8 @@ inline RunView sample_view() {
           .log_folder = "/w/.logs",
           .ports = {{"http", 31000}},
           .limits = {.cpu = 1.5, .cpu_quota = 0, .memory = 128u << 20, .swap = 0, .pids = 50},
+          .disk = {.bytes = 4u << 20, .inodes = 0, .logs = 1u << 20},
+          .disk_backend = "counting",
           .processes = {{"fetch"}, {"serve"}, {"report", true, false}}};
 }
 

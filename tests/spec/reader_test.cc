@@ -59,6 +59,7 @@ resources: {cpu: 1.5, ram: 128MB, disk: 1.5GB, gpu: 1}
   EXPECT_EQ(task.resources->cpu, 1.5);
   EXPECT_EQ(task.resources->ram, 128u << 20);
   EXPECT_EQ(task.resources->disk, 3u << 29);
+  EXPECT_EQ(task.sandbox.disk.bytes, 3u << 29);
   EXPECT_EQ(task.resources->gpu, 1u);
   EXPECT_EQ(task.sandbox.limits.cpu, 1.5) << "limits come from resources";
   EXPECT_EQ(task.sandbox.limits.memory, 128u << 20);

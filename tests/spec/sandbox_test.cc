@@ -24,6 +24,7 @@ TEST(Sandbox, ReadsEveryField) {
   cpu_quota: 1.5
   swap: 32MB
   inodes: 500
+  log_quota: 10MB
   capabilities: [net_bind_service, CAP_CHOWN]
   seccomp: unconfined)");
   EXPECT_EQ(sandbox.network, Network::kNone);
@@ -33,7 +34,7 @@ TEST(Sandbox, ReadsEveryField) {
   ASSERT_EQ(sandbox.tmpfs.size(), 3u);
   EXPECT_EQ(sandbox.tmpfs[0].target, "/tmp");
   EXPECT_EQ(sandbox.tmpfs[0].size, 64u << 20);
-  EXPECT_EQ(sandbox.tmpfs[0].inodes, 500u) << "'inodes' is about /tmp";
+  EXPECT_EQ(sandbox.tmpfs[0].inodes, 0u);
   EXPECT_EQ(sandbox.tmpfs[1].inodes, 100u);
   EXPECT_EQ(sandbox.tmpfs[2].size, 0u);
   EXPECT_THAT(sandbox.environment, UnorderedElementsAre(Pair("LANG", "C.UTF-8"), Pair("EMPTY", ""), Pair("N", "1")));
@@ -49,13 +50,13 @@ TEST(Sandbox, ReadsEveryField) {
   EXPECT_EQ(sandbox.limits.swap, 32u << 20);
   EXPECT_THAT(sandbox.keep_capabilities, ElementsAre("net_bind_service", "CAP_CHOWN"));
   EXPECT_EQ(sandbox.seccomp, "unconfined");
+  EXPECT_EQ(sandbox.disk.inodes, 500u) << "of the sandbox folder, not of /tmp";
+  EXPECT_EQ(sandbox.disk.logs, 10u << 20);
 }
 
-TEST(Sandbox, GivesTmpItsInodesWithoutASize) {
-  const SandboxSpec sandbox = sandbox_of("{inodes: 10}");
-  ASSERT_EQ(sandbox.tmpfs.size(), 1u);
-  EXPECT_EQ(sandbox.tmpfs[0].target, "/tmp");
-  EXPECT_EQ(sandbox.tmpfs[0].inodes, 10u);
+TEST(Sandbox, RefusesLimitsOfTheDiskThatAreNone) {
+  for (const char* bad : {"inodes: 0", "inodes: -1", "inodes: many", "log_quota: 0", "log_quota: -1MB", "log_quota: [1]"})
+    EXPECT_EQ(wrong_with("{" + std::string(bad) + "}").size(), 1u) << bad;
 }
 
 TEST(Sandbox, RefusesPathsThatAreNotPlain) {

@@ -1,5 +1,7 @@
 #include "thermos/runner/watchers.h"
 
+#include "thermos/runner/disk_watch.h"
+#include "thermos/runner/output_watch.h"
 #include "thermos/runner/port_watch.h"
 
 namespace dewar {
@@ -9,6 +11,8 @@ std::vector<std::unique_ptr<Watcher>> make_watchers(const WatchContext& context)
   const Network network = context.spec.sandbox.network;
   if (network == Network::kHost) watchers.push_back(std::make_unique<PortWatch>(context));
   if (network == Network::kBridge) tell_network(context);
+  if (auto disk = watch_disk(context)) watchers.push_back(std::move(disk));
+  if (context.spec.sandbox.disk.logs > 0) watchers.push_back(std::make_unique<OutputWatch>(context));
   return watchers;
 }
 

@@ -144,6 +144,7 @@ void warn_of_network(Reading& reading, const TaskDraft& task) {
 void fill_in_limits(TaskDraft& task) {
   Limits& limits = task.sandbox.limits;
   if (task.resources) limits.cpu = task.resources->cpu, limits.memory = task.resources->ram;
+  if (task.resources) task.sandbox.disk.bytes = task.resources->disk;
   if (limits.pids == 0) limits.pids = kDefaultPids;
 }
 

@@ -83,11 +83,6 @@ void read_tmpfs(Reading& reading, const Node& node, SandboxSpec& out) {
   }
 }
 
-void read_inodes(Reading& reading, const Node& node, SandboxSpec& out) {
-  std::uint64_t inodes = 0;
-  if (reading.whole(node, inodes, 1)) tmpfs_at(out, "/tmp").inodes = inodes;
-}
-
 void read_environment(Reading& reading, const Node& node, SandboxSpec& out) {
   if (!reading.is_map(node)) return;
   const auto is_letter = [](unsigned char c) { return std::isalpha(c) || c == '_'; };
@@ -213,7 +208,8 @@ constexpr Field<SandboxSpec> kSandboxFields[] = {
     // The kernel's shortest quota is 1 ms of a 100 ms period.
     {"cpu_quota", [](Reading& r, const Node& n, SandboxSpec& s) { r.number(n, s.limits.cpu_quota, 0.01, 100'000); }},
     {"swap", [](Reading& r, const Node& n, SandboxSpec& s) { r.bytes(n, s.limits.swap); }},
-    {"inodes", read_inodes},
+    {"inodes", [](Reading& r, const Node& n, SandboxSpec& s) { r.whole(n, s.disk.inodes, 1); }},
+    {"log_quota", [](Reading& r, const Node& n, SandboxSpec& s) { r.bytes(n, s.disk.logs, 1); }},
     {"capabilities", read_capabilities},
     {"seccomp", read_seccomp},
 };

@@ -164,6 +164,8 @@ void write_sandbox(JsonWriter& json, const SandboxSpec& sandbox) {
   json.field("pids", sandbox.limits.pids);
   if (sandbox.limits.cpu_quota > 0) json.field("cpu_quota", sandbox.limits.cpu_quota);
   if (sandbox.limits.swap > 0) json.field("swap", sandbox.limits.swap);
+  if (sandbox.disk.inodes > 0) json.field("inodes", sandbox.disk.inodes);
+  if (sandbox.disk.logs > 0) json.field("log_quota", sandbox.disk.logs);
   if (!sandbox.keep_capabilities.empty()) write_texts(json, "capabilities", sandbox.keep_capabilities);
   if (sandbox.seccomp != "default") json.field("seccomp", sandbox.seccomp);
   json.end_object();
@@ -173,7 +175,8 @@ bool is_untouched(const SandboxSpec& sandbox) {
   const Limits& limits = sandbox.limits;
   return sandbox.network == Network::kHost && sandbox.binds.empty() && sandbox.tmpfs.empty() &&
          sandbox.environment.empty() && sandbox.rlimits.empty() && limits.pids == kDefaultPids &&
-         limits.cpu_quota == 0 && limits.swap == 0 && sandbox.keep_capabilities.empty() && sandbox.seccomp == "default";
+         limits.cpu_quota == 0 && limits.swap == 0 && sandbox.disk.inodes == 0 && sandbox.disk.logs == 0 &&
+         sandbox.keep_capabilities.empty() && sandbox.seccomp == "default";
 }
 
 bool is_default(const LogPolicy& policy) {
