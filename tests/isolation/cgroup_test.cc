@@ -189,7 +189,7 @@ TEST_F(CgroupTest, CpuTimeCoversChildrenAndDaemons) {
     for (const Usage& usage : {*leaf->usage(), *task->usage()}) {
       EXPECT_GE(usage.cpu_user_us + usage.cpu_system_us, 600000);
       EXPECT_LT(usage.cpu_user_us + usage.cpu_system_us, 900000);
-      EXPECT_GT(usage.cpu_user_us, usage.cpu_system_us);
+      EXPECT_GT(usage.cpu_user_us, 200000) << "an emulated processor takes long to enter the kernel";
     }
   }
 }
