@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "thermos/runner/watchers.h"
+#include "thermos/runner/watcher.h"
 
 namespace dewar {
 

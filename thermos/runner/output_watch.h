@@ -1,7 +1,7 @@
 #pragma once
 
 #include "base/unique_fd.h"
-#include "thermos/runner/watchers.h"
+#include "thermos/runner/watcher.h"
 
 namespace dewar {
 

@@ -7,7 +7,7 @@
 
 #include "base/unique_fd.h"
 #include "isolation/net/listeners.h"
-#include "thermos/runner/watchers.h"
+#include "thermos/runner/watcher.h"
 
 namespace dewar {
 

@@ -1,37 +1,11 @@
-// What looks after one side of a running task beside its processes: its disk, its ports, its cgroup. Each watcher has a
-// file of its own and waits on descriptors and timers of the runner's loop.
 #pragma once
 
-#include <functional>
 #include <memory>
-#include <string>
 #include <vector>
 
-#include "base/clock.h"
-#include "base/event_loop.h"
-#include "isolation/container.h"
-#include "thermos/records.h"
-#include "thermos/runner_spec.h"
+#include "thermos/runner/watcher.h"
 
 namespace dewar {
-
-/// What a watcher works with. All of it outlives the watcher.
-struct WatchContext {
-  EventLoop& loop;
-  const Clock& clock;
-  const RunnerSpec& spec;
-  const Container& container;
-  std::function<void(EventRecord)> tell;                     ///< a time of 0 is filled in
-  std::function<void(const std::string& reason)> fail_task;  ///< every process is killed, the task becomes FAILED
-};
-
-/// Watches until it is destroyed.
-class Watcher {
- public:
-  virtual ~Watcher() = default;
-  /// Fills in what it knows of a sample of the whole task.
-  virtual void add_to(SampleRecord&) const {}
-};
 
 /// All that this task needs; none for a task without limits. What cannot be watched is told.
 std::vector<std::unique_ptr<Watcher>> make_watchers(const WatchContext& context);

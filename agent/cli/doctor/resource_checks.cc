@@ -9,6 +9,7 @@
 #include "agent/cli/doctor/check.h"
 #include "base/files.h"
 #include "base/units.h"
+#include "isolation/disk/project_quota.h"
 #include "thermos/bridge.h"
 
 namespace dewar {
@@ -56,6 +57,13 @@ Finding space(const DoctorHost& host) {
   return little ? degraded(words, "free some space") : ok(words);
 }
 
+Finding disk_limits(const DoctorHost& host) {
+  const auto quota = ProjectQuota::check(host.work_dir);
+  if (quota) return ok("held by project quota on the file system of " + host.work_dir);
+  return degraded("counted, and the task is ended when it has too much: " + quota.error().context,
+                  "put the work dir on ext4 or XFS mounted with prjquota");
+}
+
 Finding bridge(const DoctorHost&) {
   const auto network = find_bridge({});
   if (!network) return degraded(network.error().message(), "install containernetworking-plugins and iptables");
@@ -66,9 +74,8 @@ Finding bridge(const DoctorHost&) {
 }
 
 constexpr std::array kChecks = {
-    Check{"resources", "memory", memory},
-    Check{"resources", "descriptors", descriptors},
-    Check{"resources", "disk space", space},
+    Check{"resources", "memory", memory},    Check{"resources", "descriptors", descriptors},
+    Check{"resources", "disk space", space}, Check{"resources", "disk limits", disk_limits},
     Check{"resources", "bridge", bridge},
 };
 
