@@ -94,16 +94,44 @@ def shell(text):
 
 def benchmarks(env):
     server = Server(env)
-    url = lambda: server.url
-    path = lambda: server.artifact
-    get = lambda command: timed(url, command)
-    local = lambda command: timed(path, command)
-    # tar reads everything; the page cache is warm for all alike.
+
+    def path():
+        return server.artifact
+
+    def local(command):
+        return timed(path, command)
+
+    def get(command):
+        return timed(lambda: (server.port, server.sha256), command)
+
     unpack = {
         OURS: local(lambda folder: shell(f"{env.bin}/drive_unpack . {NAME} confined <{path()}")),
         "tar xzf": local(lambda folder: ["tar", "-xzf", path()]),
         "tar -I igzip": local(lambda folder: ["tar", "-I", "igzip", "-xf", path()]),
     }
+    download = {
+        OURS: get(lambda folder: [env.bin / "drive_fetch", folder, server.url, "", "keep"]),
+        LIMIT: get(lambda folder: [env.bin / "limit_receive", server.port, f"/{NAME}", "x"]),
+        "curl": get(lambda folder: ["curl", "-sfo", "x", server.url]),
+    }
+    whole = {
+        OURS: get(lambda folder: [env.bin / "drive_fetch", folder, server.url, server.sha256, "unpack"]),
+        "curl; sha256sum; tar xzf": get(lambda folder: shell(
+            f"curl -sfo x {server.url}; echo '{server.sha256}  x' | sha256sum -c; tar -xzf x")),
+        "curl; openssl; tar -I igzip": get(lambda folder: shell(
+            f"curl -sfo x {server.url}; openssl dgst -sha256 x | grep -q {server.sha256}; tar -I igzip -xf x")),
+        "curl | tar xz, no digest": get(lambda folder: shell(f"curl -sf {server.url} | tar -xz")),
+    }
+    if shutil.which("wget"):
+        download["wget"] = get(lambda folder: ["wget", "-qO", "x", server.url])
+    if shutil.which("aria2c"):
+        # aria2 checks the digest in a second pass of its own.
+        aria2 = ["aria2c", "-q", "-x4", "-s4", "--file-allocation=none", "-o", "x"]
+        download["aria2c -x4"] = get(lambda folder: [*aria2, server.url])
+        whole["aria2c -x4; tar -I igzip"] = get(lambda folder: shell(
+            " ".join([*aria2, f"--checksum=sha-256={server.sha256}", server.url]) + "; tar -I igzip -xf x"))
     if shutil.which("bsdtar"):
         unpack["bsdtar"] = local(lambda folder: ["bsdtar", "-xf", path()])
-    return [Benchmark("unpack", "s", "a tar.gz that lies here", unpack, rounds=3, after=server.stop)]
+    return [Benchmark("unpack", "s", "a tar.gz that lies here", unpack, rounds=3),
+            Benchmark("download", "s", "over HTTP, without digest and unpacking", download),
+            Benchmark("fetch", "s", "over HTTP, SHA-256 checked, unpacked", whole, after=server.stop)]
