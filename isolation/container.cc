@@ -149,11 +149,13 @@ Result<void> remove_root_folder(const std::string& path) {
   return {};
 }
 
-/// The network goes before the cgroup: while that is there, nobody else takes the network for lost.
-Result<void> sweep_cgroup(const ContainerSpec& spec, Cgroup& cgroup, int timeout_ms) {
+/// The network goes before the cgroup: while that is there, nobody else takes the network for lost. A plugin's failure
+/// keeps nothing else from going.
+Result<void> clear_away(const ContainerSpec& spec, Cgroup& cgroup, int timeout_ms) {
   DEWAR_TRY(cgroup.kill_all(timeout_ms));
   const auto detached = detach_network(spec.id);
   DEWAR_TRY(cgroup.remove());
+  DEWAR_TRY(remove_root_folder(spec.root_folder));
   return detached;
 }
 
@@ -164,8 +166,7 @@ Result<Container> Container::create(const ContainerSpec& spec) {
   auto init = start_init(spec, cgroup);
   if (!init) {
     Error error = std::move(init).error();
-    auto swept = sweep_cgroup(spec, cgroup, kCleanupTimeoutMs);
-    if (swept) swept = remove_root_folder(spec.root_folder);
+    const auto swept = clear_away(spec, cgroup, kCleanupTimeoutMs);
     if (!swept) error.context += " (and cleaning up failed: " + swept.error().message() + ")";
     return Failure{std::move(error)};
   }
@@ -191,14 +192,10 @@ Result<Container> Container::adopt(const ContainerSpec& spec) {
 
 Result<void> Container::sweep(const ContainerSpec& spec, int timeout_ms) {
   auto cgroup = Cgroup::find(spec.cgroups, spec.id);
-  if (cgroup) {
-    DEWAR_TRY(sweep_cgroup(spec, *cgroup, timeout_ms).context("clear container '" + spec.id + "'"));
-  } else if (cgroup.error().code != std::errc::no_such_file_or_directory) {
-    return Failure{cgroup.error()};
-  } else {
-    DEWAR_TRY(detach_network(spec.id));  // the host may have been rebooted since
-  }
-  return remove_root_folder(spec.root_folder);
+  if (cgroup) return clear_away(spec, *cgroup, timeout_ms).context("clear container '" + spec.id + "'");
+  if (cgroup.error().code != std::errc::no_such_file_or_directory) return Failure{cgroup.error()};
+  DEWAR_TRY(remove_root_folder(spec.root_folder));
+  return detach_network(spec.id);  // the host may have been rebooted since
 }
 
 Result<Usage> Container::usage() const {

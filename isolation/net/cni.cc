@@ -83,7 +83,7 @@ Result<std::string> converse(const CniPlugin& plugin, const CniCall& call, const
                "CNI_CONTAINERID=" + call.container_id,
                "CNI_NETNS=" + call.netns,
                "CNI_IFNAME=eth0",
-               "CNI_PATH=" + parent_of(plugin.program),
+               "CNI_PATH=" + parent_of(plugin.program) + ":/usr/lib/cni:/opt/cni/bin",  // of those that it runs itself
                "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
   start.fds = {input.get(), answer.get(), STDERR_FILENO, call.lock};
   start.new_session = true;

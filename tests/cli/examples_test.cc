@@ -84,6 +84,16 @@ TEST(ExamplesTest, TheDiamondJoinsBothHalvesAfterARetry) {
   EXPECT_EQ(output(report, 3, "stdout"), "total 500500\n");
 }
 
+TEST(ExamplesTest, TheBridgeHasAnAddressAtWhichItsServerAnswers) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, to make sandboxes";
+  if (!exists("/usr/lib/cni/bridge") || !exists("/usr/sbin/iptables"))
+    GTEST_SKIP() << "needs the packages containernetworking-plugins and iptables";
+  const TempFolder folder;
+  const json report = end_of(kExamples + "/bridge.yaml", folder);
+  EXPECT_EQ(report["state"], "SUCCESS") << report["reason"];
+  EXPECT_THAT(output(report, 1, "stdout"), HasSubstr("from " + report["address"].get<std::string>() + ": hello from "));
+}
+
 /// The example's web server, from `examples/serve` as its page says, on a port of its own.
 class WebServer {
  public:
