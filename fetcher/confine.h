@@ -1,5 +1,8 @@
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "base/result.h"
 
 namespace dewar {
@@ -10,5 +13,15 @@ namespace dewar {
 /// not below `target`. Descriptors that are open stay usable. Call it while there is one thread only. Errors: those of
 /// prctl(2), capset(2), seccomp(2), landlock_restrict_self(2). A kernel without Landlock is no error.
 Result<void> confine_extraction(int target);
+
+/// The same for what reads the network: sockets, but of files only those at and below `readable`, to read; paths that
+/// are not there are left out. No exec, no fork.
+Result<void> confine_transfer(const std::vector<std::string>& readable);
+
+/// The same for what only computes on descriptors that are open: no file, no socket, no program.
+Result<void> confine_keeping();
+
+/// The part of it that an operator's helper command can live with: no capability, no new privilege.
+Result<void> give_up_rights();
 
 }  // namespace dewar

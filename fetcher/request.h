@@ -23,7 +23,8 @@ struct FetchRequest {
   uid_t uid = 0;            ///< whom the files belong to and as whom the network is used
   gid_t gid = 0;
   std::vector<gid_t> groups;
-  bool loopback = false;  ///< the host's loopback addresses may be fetched from
+  bool loopback = false;     ///< the host's loopback addresses may be fetched from
+  bool tell_digest = false;  ///< the SHA-256 of everything, also where nothing needs it
   std::vector<Artifact> artifacts;
 };
 
@@ -53,7 +54,7 @@ struct FetchStatus {
 
 template <class Coder>
 void code(Coder& c, FetchRequest& v) {
-  c(v.name, v.folder, v.status_file, v.config, v.uid, v.gid, v.groups, v.loopback, v.artifacts);
+  c(v.name, v.folder, v.status_file, v.config, v.uid, v.gid, v.groups, v.loopback, v.tell_digest, v.artifacts);
 }
 template <class Coder>
 void code(Coder& c, FetchedItem& v) {

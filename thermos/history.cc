@@ -51,8 +51,19 @@ Result<void> apply_process(TaskHistory& history, const ProcessRecord& record) {
   keep(run.return_code, record.return_code);
   if (record.reason) run.reason = *record.reason;
   if (record.usage) run.usage = *record.usage;
-  if (is_terminal(run.state)) run.cpu = 0;
+  if (is_terminal(run.state)) run.cpu = 0, run.progress.clear();
   return {};
+}
+
+void apply_event(TaskHistory& history, const EventRecord& event) {
+  if (event.kind != kProgressEvent) {
+    if (history.events.size() < TaskHistory::kMaxEvents) history.events.push_back(event);
+    return;
+  }
+  const auto known = history.processes.find(event.process);
+  const auto run = static_cast<std::size_t>(event.run);
+  if (known == history.processes.end() || event.run < 0 || run >= known->second.size()) return;
+  if (!is_terminal(known->second[run].state)) known->second[run].progress = event.words;
 }
 
 Result<void> apply_sample(TaskHistory& history, const SampleRecord& sample) {
@@ -88,7 +99,7 @@ Result<void> TaskHistory::apply(const Record& record) {
   if (const auto* told = std::get_if<ProcessRecord>(&record)) return apply_process(*this, *told);
   if (const auto* told = std::get_if<TaskRecord>(&record)) return apply_task(*this, *told);
   if (const auto* told = std::get_if<EventRecord>(&record)) {
-    if (events.size() < kMaxEvents) events.push_back(*told);
+    apply_event(*this, *told);
     return {};
   }
   return apply_sample(*this, std::get<SampleRecord>(record));

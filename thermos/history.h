@@ -2,12 +2,16 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "thermos/records.h"
 
 namespace dewar {
+
+/// The kind of an event that tells how far a run is. It is shown to whoever watches, and kept nowhere.
+inline constexpr std::string_view kProgressEvent = "progress";
 
 /// One run of one process, as far as the records tell.
 struct RunHistory {
@@ -17,8 +21,9 @@ struct RunHistory {
   std::optional<std::uint64_t> coordinator_start;
   std::optional<double> fork_time, start_time, stop_time;
   std::string reason;
-  Usage usage;     ///< the last sample, or the final numbers
-  double cpu = 0;  ///< cores, last sample
+  std::string progress;  ///< how far a living run is, if it tells
+  Usage usage;           ///< the last sample, or the final numbers
+  double cpu = 0;        ///< cores, last sample
   friend bool operator==(const RunHistory&, const RunHistory&) = default;
 };
 

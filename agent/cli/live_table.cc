@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 
 #include "agent/cli/events.h"
 #include "agent/cli/words.h"
@@ -55,6 +56,21 @@ std::string note_of(const std::vector<RunHistory>& runs) {
   return {};
 }
 
+/// "[######------] " for "svc.tgz: 50 % of 3.0 MB"; nothing if it is not known how much there will be.
+std::string bar_of(const std::string& progress, const Paint& paint) {
+  constexpr int kWidth = 20;
+  const std::size_t sign = progress.find(" % of ");
+  if (sign == std::string::npos) return {};
+  const std::size_t blank = progress.rfind(' ', sign - 1);
+  const int percent = std::clamp(std::atoi(progress.c_str() + (blank == std::string::npos ? 0 : blank)), 0, 100);
+  std::string bar = "[";
+  for (int i = 0; i < kWidth; ++i) {
+    const bool full = i * 100 < percent * kWidth;
+    bar += full ? (paint.utf8 ? "█" : "#") : (paint.utf8 ? "░" : "-");
+  }
+  return bar + "] ";
+}
+
 Row row_of(const ProcessView& process, const TaskHistory& history, const Paint& paint) {
   Row row;
   row.cells[0] = printable(process.name);
@@ -73,7 +89,7 @@ Row row_of(const ProcessView& process, const TaskHistory& history, const Paint& 
   row.cells[6] = cpu_cell(run);
   row.cells[7] = ram_cell(run);
   row.tone = tone_of(run.state);
-  row.note = note_of(found->second);
+  row.note = run.progress.empty() ? note_of(found->second) : bar_of(run.progress, paint) + printable(run.progress);
   return row;
 }
 

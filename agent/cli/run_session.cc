@@ -146,7 +146,9 @@ void RunSession::take(const Record& record) {
     return;
   }
   if (std::holds_alternative<SampleRecord>(record)) return;
-  const bool event = std::holds_alternative<EventRecord>(record);
+  const auto* told_event = std::get_if<EventRecord>(&record);
+  const bool event = told_event != nullptr;
+  if (event && told_event->kind == kProgressEvent) return;  // in the history, for the next frame
   std::size_t& seen = event ? events_seen_ : seen_;
   std::size_t& told = event ? events_told_ : told_;
   if (++seen <= told) return;

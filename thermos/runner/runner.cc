@@ -9,6 +9,7 @@
 
 #include "base/files.h"
 #include "base/units.h"
+#include "thermos/runner/fetch_watch.h"
 
 namespace dewar {
 namespace {
@@ -224,6 +225,7 @@ void Runner::record(const Record& record) {
 
 void Runner::tell(EventRecord event) {
   if (event.time == 0) event.time = clock_.wall();
+  if (event.kind == kProgressEvent) return control_.publish(framed(encode_record(event)));
   log_.line(event.kind + ": " + (event.process.empty() ? "" : event.process + ": ") + event.words);
   if (auto written = events_.append(event); !written) log_.line(written.error().message());
   control_.publish(framed(encode_record(event)));
@@ -341,6 +343,8 @@ RunEnd Runner::describe_end(const Attempt& attempt, const std::optional<AttemptS
   end.stop_time = status->stop_time;
   if (used.oom_kills > 0)
     end.reason = "killed for want of memory (the task's limit is " + format_bytes(spec_.sandbox.limits.memory) + ")";
+  else if (end.return_code > 0)
+    end.reason = fetch_failure(spec_, attempt.process(), attempt.run());
   return end;
 }
 

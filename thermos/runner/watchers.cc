@@ -1,6 +1,7 @@
 #include "thermos/runner/watchers.h"
 
 #include "thermos/runner/disk_watch.h"
+#include "thermos/runner/fetch_watch.h"
 #include "thermos/runner/output_watch.h"
 #include "thermos/runner/port_watch.h"
 
@@ -9,6 +10,7 @@ namespace dewar {
 std::vector<std::unique_ptr<Watcher>> make_watchers(const WatchContext& context) {
   std::vector<std::unique_ptr<Watcher>> watchers;
   const Network network = context.spec.sandbox.network;
+  if (!context.spec.fetcher.empty()) watchers.push_back(std::make_unique<FetchWatch>(context));
   if (network == Network::kHost) watchers.push_back(std::make_unique<PortWatch>(context));
   if (network == Network::kBridge) tell_network(context);
   if (auto disk = watch_disk(context)) watchers.push_back(std::move(disk));
