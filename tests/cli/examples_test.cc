@@ -49,6 +49,7 @@ constexpr Limit kLimits[] = {
     {"system-call", "FAILED", "Operation not permitted"}, {"tmpfs", "FAILED", "No space left on device"},
 };
 
+// covers: limit rlimits, limit memory.max, limit cpu.max, limit pids.max, limit tmpfs
 TEST_P(LimitExampleTest, IsCrossedAndTold) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root, to make sandboxes";
   const TempFolder folder;

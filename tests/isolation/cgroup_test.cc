@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -142,6 +143,30 @@ TEST_F(CgroupTest, CpuPastTheQuotaIsThrottled) {
   EXPECT_LT(usage.cpu_user_us + usage.cpu_system_us, 250000) << "a fiftieth of a core for about a second";
 }
 
+// covers: limit cpu.weight
+TEST_F(CgroupTest, ABusyProcessorIsSharedByWeight) {
+  Limits little, much;
+  little.cpu = 0.1;
+  much.cpu = 1;
+  ScratchGroup small(layout(), "small", little), big(layout(), "big", much);
+  const auto burn_on_one_core = [](const Cgroup& group) {
+    return fork_child([&] {
+      cpu_set_t first;
+      CPU_ZERO(&first);
+      CPU_SET(0, &first);
+      if (::sched_setaffinity(0, sizeof first, &first) != 0 || !join(group)) return 1;
+      while (true) {
+      }
+    });
+  };
+  burn_on_one_core(*small);
+  burn_on_one_core(*big);
+  const auto used = [](const ScratchGroup& group) { return (*group).usage()->cpu_user_us; };
+  EXPECT_TRUE(eventually([&] { return used(big) > 500000; }));
+  EXPECT_LT(used(small) * 3, used(big)) << "a tenth of the weight";
+}
+
+// covers: limit memory.swap.max
 TEST_F(CgroupTest, SwapIsOffUnlessAskedFor) {
   auto limits = memory_limit(64 * kMiB);
   ScratchGroup task(layout(), "t", limits);

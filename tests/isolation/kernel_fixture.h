@@ -65,6 +65,7 @@ class ScratchGroup {
   ScratchGroup(const CgroupLayout& layout, const std::string& name, const Limits& limits = {});
   ~ScratchGroup();
   Cgroup& operator*() { return group_; }
+  const Cgroup& operator*() const { return group_; }
   Cgroup* operator->() { return &group_; }
 
  private:

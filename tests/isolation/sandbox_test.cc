@@ -47,6 +47,7 @@ TEST_F(SandboxTest, TmpIsPrivateAndWritable) {
   }
 }
 
+// covers: limit tmpfs
 TEST_F(SandboxTest, ATmpfsHoldsNoMoreThanItsSize) {
   spec().sandbox.tmpfs = {{"/tmp", 1 << 20, 20}, {"/scratch", 1 << 20, 0}};
   const Container container = make();

@@ -169,7 +169,7 @@ class LogQuotaTest : public LogTest {
   LogUse use() const { return *read_log_use(counter_path()); }
 };
 
-// covers: limit log_quota
+// covers: limit sandbox.log_quota
 TEST_F(LogQuotaTest, EndsWithTheLastByteThatHasRoomAndCountsTheRest) {
   LogQuota quota = limited(10);
   auto log = open("stdout", {}, quota);
