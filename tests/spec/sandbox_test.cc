@@ -55,7 +55,8 @@ TEST(Sandbox, ReadsEveryField) {
 }
 
 TEST(Sandbox, RefusesLimitsOfTheDiskThatAreNone) {
-  for (const char* bad : {"inodes: 0", "inodes: -1", "inodes: many", "log_quota: 0", "log_quota: -1MB", "log_quota: [1]"})
+  for (const char* bad :
+       {"inodes: 0", "inodes: -1", "inodes: many", "log_quota: 0", "log_quota: -1MB", "log_quota: [1]"})
     EXPECT_EQ(wrong_with("{" + std::string(bad) + "}").size(), 1u) << bad;
 }
 
@@ -105,6 +106,28 @@ TEST(Sandbox, CapabilitiesThatWouldGiveAwayTheHostMustBeMeant) {
     EXPECT_EQ(sandbox_of("{" + list + ", seccomp: unconfined}").keep_capabilities.size(), 2u) << name;
   }
   EXPECT_EQ(sandbox_of("{capabilities: [net_bind_service, sys_time, mknod]}").keep_capabilities.size(), 3u);
+}
+
+TEST(Sandbox, ARootIsAPathOrAMap) {
+  EXPECT_EQ(sandbox_of("{}").root.path, "");
+  EXPECT_EQ(sandbox_of("{root: host}").root.path, "");
+  EXPECT_EQ(sandbox_of("{root: /srv/image.tar}").root.path, "/srv/image.tar");
+  const SandboxSpec sandbox = sandbox_of("{root: {path: /srv/layout/, tag: v1, writable: true}, user_namespace: true}");
+  EXPECT_EQ(sandbox.root.path, "/srv/layout");
+  EXPECT_EQ(sandbox.root.tag, "v1");
+  EXPECT_TRUE(sandbox.root.writable);
+  EXPECT_TRUE(sandbox.user_namespace);
+  EXPECT_TRUE(sandbox.landlock);
+  EXPECT_FALSE(sandbox_of("{landlock: false}").landlock);
+}
+
+TEST(Sandbox, ARootThatCannotBeOneIsToldOfAtOnce) {
+  EXPECT_THAT(wrong_with("{root: image.tar}"), ElementsAre(HasSubstr("'host', or an absolute path")));
+  EXPECT_THAT(wrong_with("{root: /srv/../etc}"), ElementsAre(HasSubstr("absolute path")));
+  EXPECT_THAT(wrong_with("{root: /}"), ElementsAre(HasSubstr("more than any task may see")));
+  EXPECT_THAT(wrong_with("{root: {tag: v1}}"), ElementsAre(HasSubstr("has no path")));
+  EXPECT_THAT(wrong_with("{root: {path: /a, tga: v1}}"), ElementsAre(HasSubstr("tag")));
+  EXPECT_THAT(wrong_with("{user_namespace: maybe}"), ElementsAre(HasSubstr("user_namespace")));
 }
 
 }  // namespace
