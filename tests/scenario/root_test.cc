@@ -100,5 +100,15 @@ TEST_F(RootTest, AUserNamespaceOverTheHostsRoot) {
   EXPECT_EQ(run.output("p"), "0\nseen\nhidden\n");
 }
 
+/// The container's other namespaces belong to the host's user namespace.
+TEST_F(RootTest, ACapabilityInAUserNamespaceIsNoneOverTheContainer) {
+  TaskRun run(
+      task("grep CapEff /proc/self/status; mount -t tmpfs x /tmp || echo no; hostname evil || echo no; "
+           "umount /proc || echo no; mount -o remount,rw / || echo no",
+           "{user_namespace: true, landlock: false, capabilities: [sys_admin]}"));
+  EXPECT_EQ(run.run().state(), TaskState::kSuccess);
+  EXPECT_EQ(run.output("p"), "CapEff:\t0000000000200000\nno\nno\nno\nno\n");
+}
+
 }  // namespace
 }  // namespace dewar
