@@ -52,6 +52,10 @@ int main(int argc, char** argv) {
     head.append(buffer.data(), static_cast<std::size_t>(n));
     body = head.find("\r\n\r\n");
   }
+  if (head.find(" 200 ") > body) {
+    std::fputs("limit_receive: the server refuses\n", stderr);
+    return 1;
+  }
   if (!write_all(file, std::string_view(head).substr(body + 4))) return die("limit_receive: write");
   while (true) {
     const ssize_t n = ::recv(socket, buffer.data(), buffer.size(), 0);
