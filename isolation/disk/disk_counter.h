@@ -62,6 +62,7 @@ class DiskCounter {
   DiskUsage usage() const;
   /// Bytes that sparse files may still take without anybody being told.
   std::uint64_t holes() const { return tree_.total().holes; }
+  dev_t device() const { return device_; }
   /// Folders that only laps look after.
   std::size_t blind() const { return tree_.blind(); }
   /// There are more than FolderTree::kMaxFolders; the rest is not counted.

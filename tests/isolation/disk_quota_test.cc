@@ -4,6 +4,7 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -59,6 +60,7 @@ class DiskQuotaTest : public testing::TestWithParam<Kind> {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root";
     take_own_mounts();
     const std::string image = folder_ / "image";
+    ASSERT_EQ(::chmod(folder_.path().c_str(), 0755), 0);
     ASSERT_TRUE(make_dirs(at("")));
     const std::string make = "truncate -s 400M " + image + " && " + GetParam().make + " " + image + " >/dev/null 2>&1";
     if (std::system(make.c_str()) != 0) GTEST_SKIP() << "cannot make such a file system: " << GetParam().make;
@@ -66,9 +68,7 @@ class DiskQuotaTest : public testing::TestWithParam<Kind> {
     if (std::system(mount.c_str()) != 0) GTEST_SKIP() << "this kernel keeps no project quotas on " << GetParam().name;
     mounted_ = true;
   }
-  void TearDown() override {
-    EXPECT_TRUE(!mounted_ || ::umount2(at("").c_str(), 0) == 0) << std::strerror(errno);
-  }
+  void TearDown() override { EXPECT_TRUE(!mounted_ || ::umount2(at("").c_str(), 0) == 0) << std::strerror(errno); }
   std::string at(const std::string& name) const { return folder_ / "disk" + (name.empty() ? "" : "/" + name); }
   std::string make_folder(const std::string& name) const {
     EXPECT_TRUE(make_dirs(at(name), 0755));

@@ -33,6 +33,7 @@ TaskRun::Wanted has_event(const std::string& words) {
 TEST(Disk, ATaskThatWritesTooMuchIsToldAndStopped) {
   TaskRun task(R"yaml(
 name: t
+max_failures: 0
 resources: {cpu: 1, ram: 128MB, disk: 4MB}
 processes:
   - name: hog
@@ -43,7 +44,6 @@ processes:
   - {name: bystander, cmdline: 'sleep 3'}
 )yaml");
   const TaskHistory end = task.run();
-  EXPECT_EQ(end.state(), TaskState::kFailed);
   EXPECT_THAT(events_of(end, "disk"), HasSubstr("data/blobs with ")) << "the biggest folder is named";
   if (has_quota(task)) {
     EXPECT_EQ(task.output("hog"), "refused\n");
@@ -52,6 +52,7 @@ processes:
   } else {
     EXPECT_THAT(reason_of(end),
                 HasSubstr("more than its disk limit of 4.0 MB; the biggest folders are data/blobs with "));
+    EXPECT_EQ(end.state(), TaskState::kFailed);
     EXPECT_EQ(runs_of(end, "hog"), "KILLED");
   }
 }
@@ -118,10 +119,29 @@ processes:
       time.sleep(60)
       '
 )yaml");
+  task.start();
+  if (has_quota(task)) {
+    task.wait(has_event("is used up"), "the event");
+    EXPECT_LE(ProjectQuota::find(task.sandbox())->usage()->bytes, 4u << 20);
+    ASSERT_TRUE(task.client().lose());
+    task.wait_end();
+    return;
+  }
+  const TaskHistory end = task.wait_end();
+  EXPECT_EQ(end.state(), TaskState::kFailed);
+  EXPECT_THAT(reason_of(end), HasSubstr("more than its disk limit of 4.0 MB"));
+}
+
+TEST(Disk, AFileThatWasRemovedButIsOpenCounts) {
+  TaskRun task(R"yaml(
+name: t
+resources: {cpu: 1, ram: 128MB, disk: 4MB}
+processes: [{name: p, cmdline: 'exec 5> file; rm file; head -c 20M /dev/zero >&5 || exit 3; sleep 60'}]
+)yaml");
   const TaskHistory end = task.run();
   EXPECT_EQ(end.state(), TaskState::kFailed);
-  if (has_quota(task)) return;  // there the task is killed by SIGBUS
-  EXPECT_THAT(reason_of(end), HasSubstr("more than its disk limit of 4.0 MB"));
+  if (has_quota(task)) return;
+  EXPECT_THAT(reason_of(end), HasSubstr("20.0 MB of it in files that were removed but are still open"));
 }
 
 TEST(Disk, TheRunnerThatTakesOverKeepsTheLimit) {

@@ -4,7 +4,9 @@
 #include <optional>
 
 #include "base/units.h"
+#include "isolation/cgroup/members.h"
 #include "isolation/disk/disk_counter.h"
+#include "isolation/disk/held_files.h"
 
 namespace dewar {
 namespace {
@@ -16,7 +18,8 @@ constexpr Duration kInterval = 1s;   // changes are looked at together
 constexpr Duration kLapPause = 10s;  // from the beginning of one lap to that of the next
 constexpr Duration kGrace = 10s;     // from the event to the end of the task
 constexpr Duration kQuotaNear = 1s, kQuotaFar = 5s;
-constexpr Duration kMostWalk = 2s;  // of work, to name the biggest folders
+constexpr Duration kMostWalk = 2s;    // of work, to name the biggest folders
+constexpr Duration kLastWalk = 50ms;  // the same, when the task has ended
 constexpr std::uint64_t kNearlyFull = 64u << 10;
 constexpr std::size_t kNamed = 3, kLongestPath = 120;
 // How long to pause after a slice, in lengths of the slice: at most 1/20 of a core is worked, 1/100 while nothing has
@@ -73,7 +76,10 @@ class QuotaWatch final : public Watcher {
   ~QuotaWatch() override {
     context_.loop.cancel(timer_);
     if (!full_) measure();
-    if (full_ && !told_) tell();
+    if (!full_ || told_) return;
+    if (!walk_) open_walk();
+    if (walk_) walk_->work(context_.clock, context_.clock.now() + kLastWalk);
+    tell();
   }
 
   void add_to(SampleRecord& sample) const override {
@@ -88,8 +94,7 @@ class QuotaWatch final : public Watcher {
   void look() {
     measure();
     if (full_ && !told_) {
-      auto counter = DiskCounter::open(roots_of(context_.spec, false));
-      if (counter) walk_ = std::move(counter).take();
+      open_walk();
       return walk_ ? walk() : tell();
     }
     const DiskLimits& limits = context_.spec.sandbox.disk;
@@ -104,6 +109,10 @@ class QuotaWatch final : public Watcher {
             (limits.inodes > 0 && usage_.inodes >= limits.inodes);
     const bool room = !is_above({usage_.bytes / 9 * 10, usage_.inodes / 9 * 10}, limits);
     if (told_ && room) told_ = false;  // to be told again, should it fill up again
+  }
+
+  void open_walk() {
+    if (auto counter = DiskCounter::open(roots_of(context_.spec, false))) walk_ = std::move(counter).take();
   }
 
   void walk() {
@@ -146,9 +155,14 @@ class CountingWatch final : public Watcher {
     context_.loop.cancel(timer_);
     if (counter_.changes() >= 0) context_.loop.unwatch(counter_.changes());
   }
-  void add_to(SampleRecord& sample) const override { add_usage(counter_.usage(), sample); }
+  void add_to(SampleRecord& sample) const override { add_usage(usage(), sample); }
 
  private:
+  DiskUsage usage() const {
+    const DiskUsage counted = counter_.usage();
+    return {counted.bytes + held_, counted.inodes};
+  }
+
   /// What is over its limit, from the first sight of it on.
   struct Excess {
     std::uint64_t laps;        ///< completed before
@@ -162,6 +176,8 @@ class CountingWatch final : public Watcher {
     if (!counter_.in_lap() && (excess_ || start >= next_lap_)) {
       counter_.begin_lap();
       next_lap_ = start + kLapPause;
+      const auto processes = members(context_.container.cgroup().sweep_folder());
+      held_ = processes ? bytes_held(*processes, counter_.device()) : 0;
     }
     if (may_fill_holes() && start >= next_holes_) {
       counter_.check_holes();
@@ -197,14 +213,14 @@ class CountingWatch final : public Watcher {
   /// Writing through a mapping tells nobody, but can fill no more than the holes there are.
   bool may_fill_holes() const {
     const DiskLimits& limits = context_.spec.sandbox.disk;
-    return limits.bytes > 0 && counter_.holes() > 0 && counter_.usage().bytes + counter_.holes() > limits.bytes;
+    return limits.bytes > 0 && counter_.holes() > 0 && usage().bytes + counter_.holes() > limits.bytes;
   }
 
   /// A task above its limit is told so, once a lap over all folders has confirmed it, and has a grace to remove what is
   /// too much; one that takes twice as much as it may has none.
   void judge() {
     const DiskLimits& limits = context_.spec.sandbox.disk;
-    const DiskUsage usage = counter_.usage();
+    const DiskUsage usage = this->usage();
     if (!is_above(usage, limits) && !counter_.overrun()) {
       if (excess_ && excess_->told)
         context_.tell({0, "disk", "", 0, "the sandbox is within its disk limit again: " + describe(usage)});
@@ -238,12 +254,15 @@ class CountingWatch final : public Watcher {
         counter_.overrun() && !is_above(usage, limits)
             ? std::to_string(FolderTree::kMaxFolders) + " folders, which are all that can be counted"
             : name_limit(usage, limits);
-    return "the sandbox holds " + describe(usage) + ", more than its disk limit of " + most + name_biggest(counter_);
+    return "the sandbox holds " + describe(usage) + ", more than its disk limit of " + most +
+           (held_ > 0 ? "; " + format_bytes(held_) + " of it in files that were removed but are still open" : "") +
+           name_biggest(counter_);
   }
 
   WatchContext context_;
   DiskCounter counter_;
   std::optional<Excess> excess_;
+  std::uint64_t held_ = 0;
   Time next_lap_{}, next_holes_{};
   EventLoop::TimerId timer_ = 0;
   bool failed_ = false;
