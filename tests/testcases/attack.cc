@@ -281,6 +281,9 @@ int attack_terminal() {
     char paste[2] = {3, 0};  // TIOCL_PASTESEL
     if (::ioctl(fd, TIOCLINUX, paste) == 0) breach("pastes into descriptor %d", fd);
   }
+  ::ioctl(0, TIOCSTI,
+          "x");  // into its own terminal, if it has one: some kernels would say no with EIO, ours with EPERM
+  std::printf("TIOCSTI %s\n", std::strerror(errno));
   return std::printf("tty %s\n", std::strerror(::open("/dev/tty", O_RDWR) < 0 ? errno : 0)) < 0;
 }
 
