@@ -38,8 +38,9 @@ constexpr std::array<std::string_view, 11> kMaskedProc = {
     "/proc/keys", "/proc/key-users",  "/proc/latency_stats", "/proc/sched_debug",
     "/proc/scsi", "/proc/timer_list", "/proc/timer_stats"};
 /// Beside what sets something: pressure, where anybody may have a thread of the kernel watch for him.
-constexpr std::array<std::string_view, 6> kReadOnlyProc = {"/proc/bus",      "/proc/fs",  "/proc/irq",
-                                                           "/proc/pressure", "/proc/sys", "/proc/sysrq-trigger"};
+constexpr std::array<std::string_view, 9> kReadOnlyProc = {"/proc/bus",      "/proc/driver", "/proc/dynamic_debug",
+                                                           "/proc/fs",       "/proc/irq",    "/proc/mtrr",
+                                                           "/proc/pressure", "/proc/sys",    "/proc/sysrq-trigger"};
 constexpr std::array<std::string_view, 5> kMaskedSys = {"/sys/firmware", "/sys/devices/virtual/powercap",
                                                         "/sys/kernel/debug", "/sys/kernel/security",
                                                         "/sys/kernel/tracing"};
