@@ -95,7 +95,7 @@ int attack_programs() {
   return std::printf("tried %ld\n", tried) < 0;
 }
 
-/// Whether a process still lacks what confines it.
+/// Whether a process still lacks what confines it. To be asked after a deed: once confined it stays so.
 bool is_unconfined(pid_t pid) {
   const std::string status = text_of("/proc/" + std::to_string(pid) + "/status");
   return status.find("NoNewPrivs:\t0") != std::string::npos || status.find("Seccomp:\t0") != std::string::npos;
@@ -114,14 +114,14 @@ int attack_entering() {
       if (exe == "/" || exe.find("dewar") != std::string::npos) breach("sees the program of %d: %s", pid, exe.c_str());
       for (const std::string& name : names_in(process + "/fd")) {  // their numbers root may know
         const std::string descriptor = process + "/fd/" + name;
-        const int fd = is_unconfined(pid) ? ::open(descriptor.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
+        const int fd = ::open(descriptor.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
         if (fd < 0) continue;
-        breach("opens descriptor %s of %d", name.c_str(), pid);
+        if (is_unconfined(pid)) breach("opens descriptor %s of %d", name.c_str(), pid);
         ::close(fd);
       }
       char byte = 0;
       iovec mine{&byte, 1}, its{reinterpret_cast<void*>(0x400000), 1};
-      if (is_unconfined(pid) && ::process_vm_readv(pid, &mine, 1, &its, 1, 0) == 1)
+      if (::process_vm_readv(pid, &mine, 1, &its, 1, 0) == 1 && is_unconfined(pid))
         breach("reads the memory of %d", pid);
       if (::ptrace(PTRACE_SEIZE, pid, nullptr, nullptr) != 0) continue;
       ::ptrace(PTRACE_INTERRUPT, pid, nullptr, nullptr);
