@@ -130,7 +130,7 @@ class Tries {
       if (!pause()) return Maybe();
       const TransferResult result = DEWAR_TRY(one_try(i));
       ++tried_[i];
-      last_[i] = result;
+      if (result.end != TransferEnd::kRestart) last_[i] = result;
       switch (result.end) {
         case TransferEnd::kUnchanged:
           return Maybe(Downloaded{.unchanged = true, .from = result.address});

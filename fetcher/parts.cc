@@ -17,6 +17,7 @@
 
 #include "base/encoding.h"
 #include "base/files.h"
+#include "base/process.h"
 #include "fetcher/confine.h"
 #include "fetcher/digest.h"
 #include "fetcher/uri.h"
@@ -139,17 +140,24 @@ Result<Part> Part::start(const PartUser& user, const std::vector<int>& keep, con
   return part;
 }
 
-Part::Part(Part&& other) noexcept : pid_(std::exchange(other.pid_, -1)), channel_(std::move(other.channel_)) {}
+Part::Part(Part&& other) noexcept
+    : pid_(std::exchange(other.pid_, -1)), channel_(std::move(other.channel_)), grace_(other.grace_) {}
 
 Part& Part::operator=(Part&& other) noexcept {
   stop();
   pid_ = std::exchange(other.pid_, -1);
   channel_ = std::move(other.channel_);
+  grace_ = other.grace_;
   return *this;
 }
 
 void Part::stop() {
   if (pid_ <= 0) return;
+  channel_.reset();
+  const auto pidfd = open_child(pid_);
+  const auto grace = std::chrono::duration_cast<std::chrono::milliseconds>(grace_).count();
+  pollfd end{pidfd ? pidfd->get() : -1, POLLIN, 0};
+  if (grace > 0) retry_eintr([&] { return ::poll(&end, 1, static_cast<int>(grace)); });
   ::kill(pid_, SIGKILL);  // our child, not yet reaped: the number is its own
   retry_eintr([&] { return ::waitpid(pid_, nullptr, 0); });
   pid_ = -1;
@@ -252,7 +260,7 @@ Result<ExtractReport> unpack_stream(int source, int target, const std::string& n
 }  // namespace
 
 Result<Part> start_unpacker(const PartUser& user, int source, bool stream, int target, const std::string& name) {
-  return Part::start(user, {source, target}, [&](int channel) {
+  auto part = Part::start(user, {source, target}, [&](int channel) {
     ::umask(022);
     UnpackerReport report;
     if (auto confined = confine_extraction(target); !confined) {
@@ -269,6 +277,8 @@ Result<Part> start_unpacker(const PartUser& user, int source, bool stream, int t
     }
     tell(channel, encoded(report));
   });
+  if (part) part->allow(std::chrono::seconds(10));  // what it has unpacked in part, it removes
+  return part;
 }
 
 Result<UnpackerReport> decode_unpacker(const std::string& message) {

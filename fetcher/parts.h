@@ -30,7 +30,7 @@ struct PartUser {
   std::vector<gid_t> groups;
 };
 
-/// One such process, killed and reaped at the end of its Part.
+/// One such process, reaped at the end of its Part: killed, unless it ends by itself soon after its channel is closed.
 class Part {
  public:
   /// Forks; in the child, as the user, with no descriptor but `keep` and its end of the channel, calls `body` and ends.
@@ -44,11 +44,14 @@ class Part {
   Result<std::string> receive(Time deadline);
   Result<void> send(const std::string& message) const;
   void stop();
+  /// Before it is killed it gets this long to tidy up.
+  void allow(Duration grace) { grace_ = grace; }
 
  private:
   Part() = default;
   pid_t pid_ = -1;
   UniqueFd channel_;
+  Duration grace_{};
 };
 
 /// The transfer's messages: how far it is, and at last its result.
