@@ -153,7 +153,7 @@ Result<void> remove_root_folder(const std::string& path) {
 /// keeps nothing else from going.
 Result<void> clear_away(const ContainerSpec& spec, Cgroup& cgroup, int timeout_ms) {
   DEWAR_TRY(cgroup.kill_all(timeout_ms));
-  const auto detached = detach_network(spec.id);
+  auto detached = detach_network(spec.id);
   DEWAR_TRY(cgroup.remove());
   DEWAR_TRY(remove_root_folder(spec.root_folder));
   return detached;

@@ -5,8 +5,6 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include <ranges>
-
 #include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/encoding.h"
@@ -61,8 +59,9 @@ Result<void> undo(const std::string& id, const UniqueFd& lock) {
   if (bytes) {
     const Attachment made = DEWAR_TRY(decode_attachment(*bytes).context(record_of(id)));
     const CniCall call{"DEL", id, is_pinned(pin_of(id)) ? pin_of(id) : "", lock.get()};
-    for (const CniPlugin& plugin : made.network.plugins | std::views::reverse) {
-      auto undone = run_cni_plugin(plugin, call, made.result);
+    const std::vector<CniPlugin>& plugins = made.network.plugins;
+    for (auto plugin = plugins.rbegin(); plugin != plugins.rend(); ++plugin) {
+      auto undone = run_cni_plugin(*plugin, call, made.result);
       if (!undone && outcome) outcome = Failure{std::move(undone).error()};
     }
   } else {

@@ -71,6 +71,27 @@ processes:
   EXPECT_THAT(told(end, "port"), Not(Contains(HasSubstr(std::to_string(task.spec().ports.at("http"))))));
 }
 
+// covers: limit ports
+TEST(Ports, OnAHostOfV1AloneAreFoundThroughTheProcessesThatHaveThemOpen) {
+  TaskRun::Options options;
+  options.change = [](RunnerSpec& spec) {
+    if (!spec.cgroups.v1.empty()) spec.cgroups.unified.clear(), spec.cgroups.v2.clear();
+  };
+  TaskRun task(R"yaml(
+name: t
+processes:
+  - {name: 'odd name', cmdline: 'exec python3 -c "import socket, time; s = socket.create_server((str(), 0)); time.sleep(600)"'}
+)yaml",
+               options);
+  task.prepare();
+  if (task.spec().cgroups.v1.empty()) GTEST_SKIP() << "needs cgroup v1";
+  task.start();
+  const TaskHistory now = task.wait([](const TaskHistory& h) { return !told(h, "port").empty(); }, "a port is told");
+  EXPECT_THAT(told(now, "port").front(), HasSubstr("odd name: listens on tcp 0.0.0.0:"));
+  ASSERT_TRUE(task.client().kill(Duration{0}));
+  task.wait_end();
+}
+
 /// Prints what each way to take a port leads to.
 constexpr char kTakePorts[] = R"yaml(
       exec python3 - <<'PROGRAM'

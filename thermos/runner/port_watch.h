@@ -4,6 +4,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <tuple>
 
 #include "base/unique_fd.h"
 #include "isolation/net/listeners.h"
@@ -25,7 +26,9 @@ class PortWatch final : public Watcher {
     std::uint16_t port;
     std::string process;
     int run;
-    friend auto operator<=>(const Where&, const Where&) = default;
+    friend bool operator<(const Where& a, const Where& b) {
+      return std::tie(a.transport, a.port, a.process, a.run) < std::tie(b.transport, b.port, b.process, b.run);
+    }
   };
 
   void look();
