@@ -74,6 +74,9 @@ TEST_F(Doctor, ShowsTheSameAsATable) {
   EXPECT_EQ(doctor.wait(), 0);
   EXPECT_THAT(doctor.out(), HasSubstr("\x1b[32m✔ ok"));
   EXPECT_THAT(doctor.out(), HasSubstr("Tasks can run here"));
+  DewarCommand plain({"doctor", "--color", "never"}, DewarCommand::Output::kTerminal);
+  EXPECT_EQ(plain.wait(), 0);
+  EXPECT_THAT(plain.out(), ::testing::Not(HasSubstr("\x1b[")));
 }
 
 TEST_F(Doctor, AMissingRequirementEndsWithOne) {

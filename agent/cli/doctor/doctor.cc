@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <map>
 #include <memory>
 
 #include "agent/cli/commands.h"
@@ -53,6 +54,12 @@ void add_doctor(CLI::App& app, ExitCode& exit_code) {
       ->type_name("DIR");
   command->add_option("--cgroup", options->cgroup, "as for dewar run")->type_name("PATH")->envname("DEWAR_CGROUP");
   command->add_option("-o,--output", *form, "text or json")->check(CLI::IsMember({"text", "json"}));
+  command->add_option("--color", options->color, "auto (default), always, never")
+      ->type_name("WHEN")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, ColorWish>{{"auto", ColorWish::kAuto},
+                                                                           {"always", ColorWish::kAlways},
+                                                                           {"never", ColorWish::kNever}})
+                      .description(""));
   command->footer("Exit status: 0 tasks can run here; 1 something is missing without which none can.");
   command->callback([options, form, &exit_code] {
     options->json = *form == "json";
