@@ -13,7 +13,7 @@ namespace {
 using ::testing::HasSubstr;
 using EnteringTest = AttackTest;
 
-constexpr int kVictims = 100;
+constexpr int kVictims = 60;
 
 struct FileState {
   std::string content;
