@@ -96,8 +96,10 @@ TEST_F(FilesTest, NoDeviceOfTheHostOpens) {
   constexpr std::uint64_t kMknod = std::uint64_t{1} << CAP_MKNOD;
   for (const std::uint64_t capabilities : {std::uint64_t{0}, kMknod}) {
     for (const uid_t uid : {uid_t{0}, kSomebody}) {
-      const Ended ended = finish(start(container, "./attack devices", uid,
-                                       [&](AttemptRecipe& recipe) { recipe.capabilities = capabilities; }));
+      const Ended ended = finish(start(container, "./attack devices", uid, [&](AttemptRecipe& recipe) {
+        recipe.capabilities = capabilities;
+        recipe.writable.clear();  // Landlock, where there is one, makes no nodes
+      }));
       EXPECT_EQ(breaches(ended.output), "") << "uid " << uid << " capabilities " << capabilities;
       EXPECT_THAT(ended.output, HasSubstr("tried 30"));
     }
