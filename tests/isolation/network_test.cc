@@ -64,10 +64,12 @@ class BridgeTest : public ContainerTest {
   }
 
   void TearDown() override {
-    ContainerTest::TearDown();
     if (home_) {
+      EXPECT_TRUE(Container::sweep(spec(), 30000)) << "while its rules are in sight";
       EXPECT_EQ(::setns(home_.get(), CLONE_NEWNET), 0);
+      home_.reset();
     }
+    ContainerTest::TearDown();
   }
 
   void add(const std::string& type, const std::string& rest) {
