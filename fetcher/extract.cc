@@ -9,7 +9,7 @@
 
 #include "base/files.h"
 #include "base/units.h"
-#include "fetcher/extract/decoder.h"
+#include "fetcher/extract/decompressor.h"
 #include "fetcher/extract/names.h"
 #include "fetcher/extract/ring.h"
 #include "fetcher/extract/staging.h"
@@ -25,7 +25,7 @@ bool looks_like_zip(std::string_view head) {
 }
 
 /// Decodes `in`, whose first chunk is `first`, into `out`, until the end or until nobody wants any more.
-Result<void> decode_all(Decoder& decoder, std::string_view first, Ring& in, Ring& out, std::uint64_t ratio) {
+Result<void> decode_all(Decompressor& decompressor, std::string_view first, Ring& in, Ring& out, std::uint64_t ratio) {
   std::string_view rest = first;
   std::uint64_t taken = 0, given = 0;
   bool last = false, done = false;
@@ -38,7 +38,7 @@ Result<void> decode_all(Decoder& decoder, std::string_view first, Ring& in, Ring
     if (space.empty()) return {};
     std::span<char> left = space;
     const std::size_t had = rest.size();
-    done = DEWAR_TRY(decoder.decode(rest, left, last));
+    done = DEWAR_TRY(decompressor.decode(rest, left, last));
     taken += had - rest.size();
     given += space.size() - left.size();
     out.fill(space.size() - left.size());
@@ -113,8 +113,8 @@ class Extractor::Work {
   Result<void> unpack_compressed(Compression compression, std::string_view first) {
     Ring decoded;
     std::thread decoding([&] {
-      const auto decoder = make_decoder(compression);
-      const auto done = decode_all(*decoder, first, in_, decoded, limits_.ratio);
+      const auto decompressor = make_decompressor(compression);
+      const auto done = decode_all(*decompressor, first, in_, decoded, limits_.ratio);
       if (done) decoded.end();
       if (!done) decoded.fail(done.error());
     });

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include "fetcher/extract/decoder.h"
+#include "fetcher/extract/decompressor.h"
 
 namespace dewar {
 

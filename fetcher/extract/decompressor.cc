@@ -1,4 +1,4 @@
-#include "fetcher/extract/decoder.h"
+#include "fetcher/extract/decompressor.h"
 
 #include <bzlib.h>
 #include <isa-l/igzip_lib.h>
@@ -29,7 +29,7 @@ Byte* bytes_of(string_view text) {
 unsigned size_of(std::size_t size) { return static_cast<unsigned>(std::min<std::size_t>(size, 1u << 30)); }
 
 /// gzip and bzip2: members, one after the other, which the library decodes one at a time.
-class MemberDecoder : public Decoder {
+class MemberDecompressor : public Decompressor {
  public:
   Result<bool> decode(string_view& in, std::span<char>& out, bool last) final {
     while (true) {
@@ -46,7 +46,7 @@ class MemberDecoder : public Decoder {
   }
 
  protected:
-  explicit MemberDecoder(const char* name, string_view magic) : name_(name), magic_(magic) {}
+  explicit MemberDecompressor(const char* name, string_view magic) : name_(name), magic_(magic) {}
   virtual void begin() = 0;
   /// True at the end of a member.
   virtual Result<bool> step(string_view& in, std::span<char>& out) = 0;
@@ -67,9 +67,9 @@ class MemberDecoder : public Decoder {
   bool between_ = true, started_ = false;
 };
 
-class GzipDecoder final : public MemberDecoder {
+class GzipDecompressor final : public MemberDecompressor {
  public:
-  GzipDecoder() : MemberDecoder("gzip", "\x1f\x8b") {}
+  GzipDecompressor() : MemberDecompressor("gzip", "\x1f\x8b") {}
 
  private:
   void begin() override {
@@ -94,10 +94,10 @@ class GzipDecoder final : public MemberDecoder {
   inflate_state state_{};
 };
 
-class Bzip2Decoder final : public MemberDecoder {
+class Bzip2Decompressor final : public MemberDecompressor {
  public:
-  Bzip2Decoder() : MemberDecoder("bzip2", "BZh") {}
-  ~Bzip2Decoder() override { ::BZ2_bzDecompressEnd(&stream_); }
+  Bzip2Decompressor() : MemberDecompressor("bzip2", "BZh") {}
+  ~Bzip2Decompressor() override { ::BZ2_bzDecompressEnd(&stream_); }
 
  private:
   void begin() override {
@@ -124,10 +124,10 @@ class Bzip2Decoder final : public MemberDecoder {
   int ready_ = BZ_OK;
 };
 
-class XzDecoder final : public Decoder {
+class XzDecompressor final : public Decompressor {
  public:
-  XzDecoder() : ready_(::lzma_stream_decoder(&stream_, kMostMemory, LZMA_CONCATENATED)) {}
-  ~XzDecoder() override { ::lzma_end(&stream_); }
+  XzDecompressor() : ready_(::lzma_stream_decoder(&stream_, kMostMemory, LZMA_CONCATENATED)) {}
+  ~XzDecompressor() override { ::lzma_end(&stream_); }
 
   Result<bool> decode(string_view& in, std::span<char>& out, bool last) override {
     if (ready_ != LZMA_OK) return fail(std::errc::not_enough_memory, "xz");
@@ -161,9 +161,9 @@ class XzDecoder final : public Decoder {
   lzma_ret ready_;
 };
 
-class ZstdDecoder final : public Decoder {
+class ZstdDecompressor final : public Decompressor {
  public:
-  ZstdDecoder() : stream_(::ZSTD_createDStream()) {
+  ZstdDecompressor() : stream_(::ZSTD_createDStream()) {
     if (stream_) ::ZSTD_DCtx_setParameter(stream_.get(), ZSTD_d_windowLogMax, kZstdWindowLog);
   }
 
@@ -221,18 +221,18 @@ string_view suffix_of(Compression compression) {
   return "";
 }
 
-std::unique_ptr<Decoder> make_decoder(Compression compression) {
+std::unique_ptr<Decompressor> make_decompressor(Compression compression) {
   switch (compression) {
     case Compression::kNone:
       return nullptr;
     case Compression::kGzip:
-      return std::make_unique<GzipDecoder>();
+      return std::make_unique<GzipDecompressor>();
     case Compression::kBzip2:
-      return std::make_unique<Bzip2Decoder>();
+      return std::make_unique<Bzip2Decompressor>();
     case Compression::kXz:
-      return std::make_unique<XzDecoder>();
+      return std::make_unique<XzDecompressor>();
     case Compression::kZstd:
-      return std::make_unique<ZstdDecoder>();
+      return std::make_unique<ZstdDecompressor>();
   }
   return nullptr;
 }

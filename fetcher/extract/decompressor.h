@@ -18,9 +18,9 @@ std::string_view suffix_of(Compression compression);
 
 /// Undoes one compression, piece by piece. A stream may have several members (gzip, bzip2, xz) or frames (zstd) one
 /// after the other, and zeros at its end; anything else there is an error. Checksums are verified.
-class Decoder {
+class Decompressor {
  public:
-  virtual ~Decoder() = default;
+  virtual ~Decompressor() = default;
 
   /// Takes bytes off the front of `in`, and the room they filled off the front of `out`. `last`: nothing comes after
   /// `in`. True once everything is decoded; call with an empty `out` never.
@@ -30,6 +30,6 @@ class Decoder {
 
 /// For any compression but kNone. Memory: gzip 0.1 MB, bzip2 4 MB, xz and zstd at most 128 MB; data that asks for more
 /// is refused.
-std::unique_ptr<Decoder> make_decoder(Compression compression);
+std::unique_ptr<Decompressor> make_decompressor(Compression compression);
 
 }  // namespace dewar
