@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/log.h"
@@ -85,6 +86,10 @@ TEST(Files, RemoveTreeLeavesWhatALinkPointsTo) {
 
 // covers: F34
 TEST(Files, RemoveTreeGoesAsDeepAsATreeGoes) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit few{64, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
   const TempFolder temp("/dev/shm");  // where thousands of folders cost no disk
   const std::string odd = "\n\xff" + std::string(253, 'd');
   UniqueFd folder = std::move(open_file(temp.path(), O_RDONLY | O_DIRECTORY)).take();
@@ -98,6 +103,7 @@ TEST(Files, RemoveTreeGoesAsDeepAsATreeGoes) {
   const auto removed = remove_tree(temp / odd);
   EXPECT_TRUE(removed) << removed.error().message();
   EXPECT_TRUE(list_dir(temp.path())->empty());
+  EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 // covers: F41

@@ -38,6 +38,13 @@ TEST_F(LiveTableTest, ShowsAProcessARowInTheOrderOfTheGraph) {
             "report       – final\n");
 }
 
+TEST_F(LiveTableTest, ShowsTheDiskOfATaskWhoseDiskIsLimited) {
+  history_.usage.memory_bytes = 3 << 20;
+  EXPECT_THAT(shown(100), Not(HasSubstr("disk")));
+  history_.disk_bytes = 5 << 20;
+  EXPECT_THAT(shown(100), HasSubstr("ram 3.0 MB  disk 5.0 MB\n"));
+}
+
 TEST_F(LiveTableTest, TellsBeneathTheRowWhyARunFailed) {
   history_.processes["fetch"].pop_back();
   history_.processes["fetch"][0].reason = "exit status 22\n";

@@ -81,6 +81,7 @@ TEST_F(DiskCounterTest, CountsWhatAWalkCounts) {
   EXPECT_EQ(open().usage(), walk(root()));
 }
 
+// covers: F33
 TEST_F(DiskCounterTest, AnUnchangedTreeIsLeftAlone) {
   ASSERT_TRUE(make_dirs(at("a/b")));
   write("a/b/file", 100);

@@ -97,6 +97,7 @@ processes:
   EXPECT_EQ(last_run(end, "fsize").return_code, 128 + SIGXFSZ);
 }
 
+// covers: limit tmpfs
 TEST(Limit, ATmpfsIsFullAtItsSize) {
   TaskRun task(R"yaml(
 name: t
