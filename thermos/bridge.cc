@@ -201,10 +201,9 @@ Resolvers choose_resolvers(std::string_view host, std::string_view upstream) {
   if (any_own) return {own, {}};
   const auto [real, any_real] = usable_lines(upstream);
   if (any_real) return {real, {}};
-  return {
-      own,
-      "names cannot be resolved: the host's resolvers (/etc/resolv.conf) listen only on its loopback, which a bridge "
-      "does not reach; bind a file over /etc/resolv.conf that names others"};
+  return {own,
+          "names cannot be resolved: the host's /etc/resolv.conf names no resolver beyond its loopback, which a "
+          "bridge does not reach; bind a file over /etc/resolv.conf that names others"};
 }
 
 Result<CniNetwork> prepare_bridge(const Ports& ports, const std::string& run_folder, SandboxSpec& sandbox) {
