@@ -1,0 +1,109 @@
+// Processes that fetch, in whole tasks.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "base/files.h"
+#include "tests/fetcher/fetch_fixture.h"
+#include "tests/scenario/task_run.h"
+
+namespace dewar {
+namespace {
+
+using ::testing::HasSubstr;
+
+class FetchScenario : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root, to make sandboxes";
+    ASSERT_TRUE(replace_file(folder_ / "fetch.conf",
+                             "cache_folder " + (folder_ / "cache") + "\nbackoff 10ms\nallow 127.0.0.1\n", 0600));
+    ::setenv("DEWAR_FETCH_CONFIG", (folder_ / "fetch.conf").c_str(), 1);
+  }
+  void TearDown() override { ::unsetenv("DEWAR_FETCH_CONFIG"); }
+  static std::string reason(const TaskHistory& history, const std::string& process) {
+    const auto runs = history.processes.find(process);
+    return runs == history.processes.end() || runs->second.empty() ? "" : runs->second.back().reason;
+  }
+  TempFolder folder_;
+  OddServer server_;
+};
+
+TEST_F(FetchScenario, AProcessFetchesAndTheNextOneFindsIt) {
+  TaskRun task("artifacts: " + server_.uri("ok/first") + "\nprocesses:\n  - name: get\n    fetch: {uri: '" +
+               server_.uri("ok/a") + "', output_file: bin/tool, executable: true}\n" +
+               "  - name: use\n    cmdline: test -x bin/tool && stat -c '%U %s' first bin/tool\norder: [get, use]\n"
+               "sandbox: {network: none}\n");
+  const TaskHistory history = task.run();
+  EXPECT_EQ(states_of(history), "ACTIVE CLEANING FINALIZING SUCCESS") << task.output("get", 0, "stderr");
+  EXPECT_EQ(task.output("use"), "nobody 300000\nnobody 300000\n");
+  EXPECT_THAT(task.output("get"), HasSubstr("ok/a: 293.0 KB in "));
+  ASSERT_EQ(history.events.size(), 2u);
+  EXPECT_EQ(history.events[1].kind, "fetch");
+  EXPECT_EQ(history.events[1].words, "1 artifact, 293.0 KB");
+  EXPECT_GT(history.processes.at("get").back().usage.memory_peak_bytes, 0);  // it ran in its own group
+}
+
+TEST_F(FetchScenario, AFailureIsARunThatFailedWithItsWords) {
+  TaskRun task("processes: [{name: fetchService, max_failures: 2, min_duration: 0.01, fetch: '" +
+               server_.uri("404/svc.tgz") + "'}]\n");
+  const TaskHistory history = task.run();
+  EXPECT_EQ(runs_of(history, "fetchService"), "FAILED FAILED");
+  EXPECT_THAT(
+      reason(history, "fetchService"),
+      HasSubstr(server_.uri("404/svc.tgz") + ": HTTP 404 from 127.0.0.1 after 3 tries (last body: \"no such key"));
+  EXPECT_THAT(task.output("fetchService", 0, "stderr"), HasSubstr("fetchService: http://"));
+}
+
+// Killed like any other process: with all of its parts, and nothing of it left in the sandbox.
+TEST_F(FetchScenario, AKilledTaskLeavesNoHalfOfAFile) {
+  TaskRun task("processes: [{name: get, fetch: '" + server_.uri("drip/a") + "'}]\n");
+  task.start();
+  task.wait(
+      [](const TaskHistory& history) {
+        const auto runs = history.processes.find("get");
+        return runs != history.processes.end() && !runs->second.empty() && !runs->second[0].progress.empty();
+      },
+      "its progress");
+  ASSERT_TRUE(task.client().kill());
+  const TaskHistory history = task.wait_end();
+  EXPECT_EQ(history.state(), TaskState::kKilled);
+  EXPECT_EQ(*list_dir(task.sandbox()), std::vector<std::string>{".logs"});
+}
+
+// covers: F39
+TEST_F(FetchScenario, AFetchOutlivesItsRunner) {
+  TaskRun task("processes: [{name: get, fetch: '" + server_.uri("stall/1/a") +
+               "'}, {name: use, cmdline: 'stat -c %s a'}]\n" + "order: [get, use]\n");
+  ASSERT_TRUE(
+      replace_file(folder_ / "fetch.conf", "cache_size 0\nbackoff 10ms\nstall_timeout 2s\nallow 127.0.0.1\n", 0600));
+  task.start();
+  task.wait_running("get");
+  ASSERT_EQ(::kill(task.runner_pid(), SIGKILL), 0);
+  EXPECT_EQ(task.wait_exit(), -SIGKILL);
+  task.start();
+  const TaskHistory history = task.wait_end();
+  EXPECT_EQ(runs_of(history, "get"), "SUCCESS") << task.output("get", 0, "stderr");
+  EXPECT_EQ(task.output("use"), "300000\n");
+}
+
+// The processes of a task do not see the fetcher, which has the host's namespaces and for a while a secret.
+TEST_F(FetchScenario, OtherProcessesOfTheTaskCannotSeeTheFetcher) {
+  TaskRun task("processes:\n  - name: get\n    fetch: '" + server_.uri("drip/a") +
+               "'\n    ephemeral: true\n"
+               "  - name: look\n    cmdline: while ! test -e go; do sleep 0.01; done; cat /proc/[0-9]*/comm; "
+               "ls -la . | grep -c dewar\n");
+  task.start();
+  task.wait_running("get");
+  task.wait_running("look");
+  ASSERT_TRUE(replace_file(task.sandbox() + "/go", ""));
+  task.wait_end();
+  EXPECT_THAT(task.output("look"), ::testing::Not(HasSubstr("dewar-fetch")));
+  EXPECT_THAT(task.output("look"), HasSubstr("bash"));
+}
+
+}  // namespace
+}  // namespace dewar
