@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include <functional>
 #include <sstream>
@@ -59,10 +60,14 @@ Result<std::uint32_t> reserve_id_range(const IdHolder& holder, const std::string
   constexpr std::uint32_t kRanges = (kEndOfRanges - kFirstRange) / kIdCount;
   // Anywhere, so that the range of a task that has just ended, and whose files may still lie about, comes late again.
   const auto start = static_cast<std::uint32_t>(std::hash<std::string>()(holder.lives_in) % kRanges);
+  for (const std::string& name : DEWAR_TRY(list_dir(folder))) {
+    const std::string file = folder + "/" + name;
+    if (name != "lock" && !is_held(file)) ::unlink(file.c_str());
+  }
   for (std::uint32_t i = 0; i < kRanges; ++i) {
     const std::uint32_t first = kFirstRange + (start + i) % kRanges * kIdCount;
     const std::string file = folder + "/" + std::to_string(first);
-    if (is_held(file) || overlaps(others, first)) continue;
+    if (exists(file) || overlaps(others, first)) continue;
     DEWAR_TRY(replace_file(file, holder.lives_in + "\n" + holder.ended_by, 0600));
     return first;
   }

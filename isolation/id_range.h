@@ -18,8 +18,8 @@ inline constexpr std::uint32_t kFirstRange = 0x70000000, kEndOfRanges = 0x7FFE00
 
 /// Reserves one for a user namespace and returns its first id (see ContainerRecipe). `holder.lives_in` must exist
 /// already. Reservations are files in `folder`, below /run because they mean nothing after a reboot; those whose
-/// holders are gone are taken over, so nobody has to give one back. Safe against others that do the same. Needs root.
-/// Errors: ENOSPC, when all are taken.
+/// holders are gone are removed by the next who comes, so nobody has to give one back. Safe against others that do the
+/// same. Needs root. Errors: ENOSPC, when all are taken.
 Result<std::uint32_t> reserve_id_range(const IdHolder& holder, const std::string& folder = "/run/dewar/ids");
 
 }  // namespace dewar
