@@ -71,6 +71,7 @@ constexpr Advice kAdvice[] = {
     {step::kWorkingDirectory, ELOOP, "the folder is reached through /proc or in circles, which is not allowed"},
     {step::kRlimit, EPERM,
      "it is above the hard limit that dewar itself runs under: raise that (ulimit -H) or lower it"},
+    {step::kOomScore, EACCES, "a score below the host's own needs CAP_SYS_RESOURCE: ask for a higher one"},
     {step::kGroups, EPERM, "changing groups needs root: run as root"},
     {step::kUser, EPERM, "changing the user needs root: run as root"},
     {step::kUser, EAGAIN, "that user has reached its limit of processes (ulimit -u)"},

@@ -73,6 +73,7 @@ ContainerRecipe make_recipe(const ContainerSpec& spec, const Cgroup& leaf) {
   root.log_folder = spec.log_folder;
   root.binds = sandbox.binds;
   root.tmpfs = sandbox.tmpfs;
+  root.devices = sandbox.devices;
   root.image = !spec.image_folder.empty();
   root.first_id = spec.first_id;
   root.cgroups = visible_cgroups(spec.cgroups, spec.id);
@@ -121,6 +122,8 @@ struct Init {
 Result<Init> start_init(const ContainerSpec& spec, Cgroup& cgroup) {
   const SandboxSpec& sandbox = spec.sandbox;
   DEWAR_TRY(cgroup.set(sandbox.limits).context("step limits"));
+  const auto devices = DEWAR_TRY(grants_for(sandbox.devices).context("step devices"));
+  DEWAR_TRY(cgroup.allow_devices(devices).context("step devices"));
   if (sandbox.network == Network::kHost && sandbox.enforce_ports)
     DEWAR_TRY(allow_only_ports(spec.ports, cgroup.unified()).context("step ports"));
   const Cgroup leaf = DEWAR_TRY(cgroup.create_leaf(kInitLeaf).context("step cgroup"));

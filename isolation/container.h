@@ -46,6 +46,8 @@ class Container {
   const ProcessId& init_id() const { return init_id_; }
   Cgroup& cgroup() { return cgroup_; }
   const Cgroup& cgroup() const { return cgroup_; }
+  /// Changes the limits of what runs: all of them, or none.
+  Result<void> update(const Limits& limits) { return cgroup_.set(limits); }
   /// What its cgroup has used, and what went through its own network.
   Result<Usage> usage() const;
   /// Its address in a network of its own; empty if it has none.

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -76,6 +77,7 @@ struct AttemptRecipe {
   std::uint64_t capabilities = 0;  ///< bit n: keep capability n (in all five sets)
   std::vector<Rlimit> rlimits;
   std::vector<std::string> writable;    ///< Landlock: all else can only be read and executed; empty: no Landlock
+  std::optional<int> oom_score_adj;     ///< see proc(5)
   std::string seccomp;                  ///< struct sock_filter[] as bytes; empty: no filter
   std::string unified_cgroup;           ///< the attempt's leaf in cgroup2; empty: none
   std::vector<std::string> v1_cgroups;  ///< cgroup v1 folders that it joins
@@ -109,8 +111,9 @@ void code(Coder& c, ContainerRecipe& v) {
 }
 template <class Coder>
 void code(Coder& c, AttemptRecipe& v) {
-  c(v.argv, v.env, v.cwd, v.user, v.first_id, v.capabilities, v.rlimits, v.writable, v.seccomp, v.unified_cgroup,
-    v.v1_cgroups, v.sweep_cgroup, v.log, v.log_folder, v.status_file, v.log_quota, v.log_counter, v.on_host);
+  c(v.argv, v.env, v.cwd, v.user, v.first_id, v.capabilities, v.rlimits, v.writable, v.oom_score_adj, v.seccomp,
+    v.unified_cgroup, v.v1_cgroups, v.sweep_cgroup, v.log, v.log_folder, v.status_file, v.log_quota, v.log_counter,
+    v.on_host);
 }
 
 }  // namespace dewar

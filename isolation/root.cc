@@ -208,6 +208,10 @@ std::vector<MountOp> make_root(const HostRoot& host, const RootSpec& task) {
     ops.push_back(link("/run", "/var/run"));
   }
   add_dev(task.first_id, ops);
+  for (const DeviceRule& rule : task.devices) {
+    ops.push_back(bind(rule.path, rule.path, false));
+    ops.back().devices = true;
+  }
   add_kernel_views(ops);
   add_cgroups(task.cgroups, ops);
   for (const Tmpfs& one : private_folders(task.tmpfs)) ops.push_back(tmpfs(one));

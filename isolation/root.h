@@ -24,8 +24,9 @@ struct RootSpec {
   std::string log_folder;      ///< read-only
   std::vector<Bind> binds;
   std::vector<Tmpfs> tmpfs;
-  bool image = false;          ///< over an image, not over nothing
-  std::uint32_t first_id = 0;  ///< see ContainerRecipe
+  std::vector<DeviceRule> devices = {};  ///< beside the usual ones
+  bool image = false;                    ///< over an image, not over nothing
+  std::uint32_t first_id = 0;            ///< see ContainerRecipe
   std::map<std::string, std::string> cgroups =
       {};  ///< shown read-only: folder below /sys/fs/cgroup ("": itself) -> group
 };

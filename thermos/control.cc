@@ -75,6 +75,22 @@ Result<void> RunnerClient::kill(std::optional<Duration> wait) {
 
 Result<void> RunnerClient::lose() { return request("lose\n"); }
 
+Result<void> RunnerClient::change_limits(const std::string& words) {
+  DEWAR_TRY(request("limits " + words + "\n"));
+  std::string answer;
+  while (!answer.ends_with('\n')) {
+    char block[4096];
+    const ssize_t n = retry_eintr([&] { return ::recv(fd_.get(), block, sizeof block, 0); });
+    if (n < 0) return fail_errno("read from the runner");
+    if (n == 0) return fail("the runner ended before it answered");
+    answer.append(block, static_cast<std::size_t>(n));
+  }
+  answer.pop_back();
+  constexpr std::string_view kError = "error ";
+  if (answer.starts_with(kError)) return fail(answer.substr(kError.size()));
+  return {};
+}
+
 Result<bool> RunnerClient::receive(std::vector<Record>& records) {
   char block[65536];
   const ssize_t n = retry_eintr([&] { return ::recv(fd_.get(), block, sizeof block, 0); });

@@ -1,5 +1,6 @@
 // How to talk to a living runner: a stream socket `<run>/control`, mode 0600. Requests are lines: "subscribe", "kill",
-// "kill <seconds>", "lose". Answers come only to a subscriber: framed records (thermos/records.h), first the whole
+// "kill <seconds>", "lose", "limits <words>". The last is answered by a line, "ok" or "error <words>", and is not for
+// subscribers. Else answers come only to a subscriber: framed records (thermos/records.h), first the whole
 // history, then each new record and, every second, samples. The runner closes the connection after the terminal state,
 // when nothing of the task is left; if it closes earlier, it has died.
 #pragma once
@@ -25,6 +26,10 @@ class RunnerClient {
   Result<void> kill(std::optional<Duration> wait = std::nullopt);
   /// Kills at once, without finalizers; the task becomes LOST.
   Result<void> lose();
+
+  /// Changes limits of the running task: `words` as in thermos/limits_text.h. Waits for the answer; not for a
+  /// subscriber. Errors: the runner's, in its words.
+  Result<void> change_limits(const std::string& words);
 
   /// For poll(2): readable when receive() has something to do.
   const UniqueFd& fd() const { return fd_; }

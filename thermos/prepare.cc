@@ -17,7 +17,9 @@
 #include "base/process.h"
 #include "fetcher/request.h"
 #include "isolation/capabilities.h"
+#include "isolation/cgroup/disk.h"
 #include "isolation/cgroup/host.h"
+#include "isolation/cgroup/knobs.h"
 #include "isolation/disk/project_quota.h"
 #include "isolation/seccomp/profile.h"
 #include "thermos/bridge.h"
@@ -87,6 +89,24 @@ void add_default_limits(SandboxSpec& sandbox) {
   sandbox.rlimits.push_back({RLIMIT_NOFILE, std::min(kSoftFiles, hard), hard});
 }
 
+/// A node that the task asks for must be one, on this host.
+Result<void> check_devices(const std::vector<DeviceRule>& devices) {
+  for (const DeviceRule& rule : devices) {
+    struct stat info {};
+    if (::stat(rule.path.c_str(), &info) != 0) return fail_errno("find device " + rule.path);
+    if (!S_ISCHR(info.st_mode) && !S_ISBLK(info.st_mode)) return fail(rule.path + " is no device");
+  }
+  return {};
+}
+
+/// Limits whose meaning only this host knows.
+Result<void> settle_limits(Limits& limits, const std::string& folder) {
+  const IoLimits& io = limits.io;
+  if (io.read_bps + io.write_bps + io.read_iops + io.write_iops > 0) limits.io.device = DEWAR_TRY(disk_below(folder));
+  if (limits.cpuset.empty()) return {};
+  return check_cpuset(limits.cpuset, DEWAR_TRY(read_file("/sys/devices/system/cpu/online")));
+}
+
 /// What depends on this host and this version of Dewar, not on the task: also made anew when a task is taken over.
 Result<void> fill_in_host(RunnerSpec& spec, const RunRequest& request) {
   if (!is_there(spec.cgroups)) spec.cgroups = DEWAR_TRY(prepare_host_cgroups(kCgroupName, request.cgroup));
@@ -101,7 +121,8 @@ Result<void> fill_in_host(RunnerSpec& spec, const RunRequest& request) {
   if (spec.sandbox.enforce_ports && spec.cgroups.unified.empty())
     return fail(
         "enforce_ports needs cgroup2, which this host does not mount; it can be mounted beside v1's controllers");
-  return {};
+  DEWAR_TRY(check_devices(spec.sandbox.devices));
+  return settle_limits(spec.sandbox.limits, parent_of(parent_of(spec.run_folder)));
 }
 
 /// Where a new run lies, and what it is called on the host.

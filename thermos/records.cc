@@ -32,6 +32,9 @@ void put(Writer& out, std::int16_t id, const Usage& usage) {
   out.field(6, usage.pids);
   out.field(7, usage.net_rx_bytes);
   out.field(8, usage.net_tx_bytes);
+  if (usage.throttled_periods != 0) out.field(9, usage.throttled_periods);
+  if (usage.throttled_us != 0) out.field(10, usage.throttled_us);
+  if (usage.forks_refused != 0) out.field(11, usage.forks_refused);
   out.stop();
 }
 
@@ -124,6 +127,15 @@ void get(Reader& in, const Field& field, Usage& usage) {
         break;
       case 8:
         in.get(f, usage.net_tx_bytes);
+        break;
+      case 9:
+        in.get(f, usage.throttled_periods);
+        break;
+      case 10:
+        in.get(f, usage.throttled_us);
+        break;
+      case 11:
+        in.get(f, usage.forks_refused);
         break;
       default:
         in.skip(f);

@@ -20,6 +20,7 @@ enum class ExitCode : int {
 void add_validate(CLI::App& app, ExitCode& exit_code);
 void add_plan(CLI::App& app, ExitCode& exit_code);
 void add_checkpoint(CLI::App& app, ExitCode& exit_code);
+void add_limits(CLI::App& app, ExitCode& exit_code);
 void add_run(CLI::App& app, ExitCode& exit_code);
 void add_fetch(CLI::App& app, ExitCode& exit_code);
 void add_cache(CLI::App& app, ExitCode& exit_code);

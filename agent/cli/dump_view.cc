@@ -36,6 +36,9 @@ void add(Fields& fields, const std::optional<Usage>& usage) {
   fields.emplace_back("usage.memory_peak_bytes", usage->memory_peak_bytes);
   fields.emplace_back("usage.oom_kills", usage->oom_kills);
   fields.emplace_back("usage.pids", usage->pids);
+  if (usage->throttled_periods > 0) fields.emplace_back("usage.throttled_periods", usage->throttled_periods);
+  if (usage->throttled_us > 0) fields.emplace_back("usage.throttled_us", usage->throttled_us);
+  if (usage->forks_refused > 0) fields.emplace_back("usage.forks_refused", usage->forks_refused);
 }
 
 /// One record, ready to be shown.

@@ -163,6 +163,8 @@ Line header_line(const RunView& view, const TaskHistory& history, double now, st
     pieces.push_back("cpu " + number(history.cpu, 2));
     pieces.push_back("ram " + format_bytes(static_cast<std::uint64_t>(history.usage.memory_bytes)));
     if (history.disk_bytes) pieces.push_back("disk " + format_bytes(static_cast<std::uint64_t>(*history.disk_bytes)));
+    if (history.usage.throttled_us > 0)
+      pieces.push_back("held back " + number(static_cast<double>(history.usage.throttled_us) / 1e6, 1) + " s");
   }
   const std::string state = cut_to(sign_and_word(history.state(), paint), width, paint);
   Line line{paint.tone(tone_of(history.state()), state), columns_of(state)};

@@ -13,6 +13,7 @@
 #include "agent/cli/words.h"
 #include "base/clock.h"
 #include "base/files.h"
+#include "thermos/limits_text.h"
 
 namespace dewar {
 namespace {
@@ -99,7 +100,11 @@ class JsonPresenter final : public Presenter {
   }
   void note(const std::string& words) override { put(STDERR_FILENO, "dewar run: " + printable(words) + "\n"); }
   void refresh(const TaskHistory&) override {}
-  void end(const TaskHistory& history) override { put(STDOUT_FILENO, report_json(view_, history, !events_) + "\n"); }
+  void end(const TaskHistory& history) override {
+    // As the kernel had them when they were last set; a task without a sandbox has those of its file.
+    if (const auto limits = read_limits(parent_of(view_.sandbox))) view_.limits = *limits;
+    put(STDOUT_FILENO, report_json(view_, history, !events_) + "\n");
+  }
 
  private:
   RunView view_;

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "agent/cli/events.h"
+#include "agent/cli/limits_view.h"
 #include "agent/cli/words.h"
 #include "base/json_writer.h"
 #include "base/units.h"
@@ -54,6 +55,9 @@ std::string totals(const Usage& usage) {
     line += ", killed " + std::to_string(usage.oom_kills) + (usage.oom_kills == 1 ? " time" : " times") +
             " for lack of memory";
   }
+  if (usage.throttled_periods > 0)
+    line += ", held back " + seconds_text(static_cast<double>(usage.throttled_us) / 1e6) + " s by its CPU quota";
+  if (usage.forks_refused > 0) line += ", " + std::to_string(usage.forks_refused) + " forks refused";
   if (usage.net_rx_bytes + usage.net_tx_bytes > 0) {
     line += ", received " + format_bytes(static_cast<std::uint64_t>(usage.net_rx_bytes)) + " and sent " +
             format_bytes(static_cast<std::uint64_t>(usage.net_tx_bytes));
@@ -79,21 +83,6 @@ void number_or_null(JsonWriter& json, std::string_view name, const std::optional
 template <class T>
 std::optional<T> unless_zero(T number) {
   return number == T{} ? std::nullopt : std::optional<T>(number);
-}
-
-void put_limits(JsonWriter& json, const RunView& view) {
-  const Limits& limits = view.limits;
-  json.key("limits").begin_object();
-  number_or_null(json, "cpu", unless_zero(limits.cpu));
-  number_or_null(json, "cpu_quota", unless_zero(limits.cpu_quota));
-  number_or_null(json, "memory_bytes", unless_zero(limits.memory));
-  json.field("swap_bytes", limits.swap);
-  number_or_null(json, "pids", unless_zero(limits.pids));
-  number_or_null(json, "disk_bytes", unless_zero(view.disk.bytes));
-  number_or_null(json, "disk_inodes", unless_zero(view.disk.inodes));
-  number_or_null(json, "log_bytes", unless_zero(view.disk.logs));
-  text_or_null(json, "disk_backend", view.disk_backend);
-  json.end_object();
 }
 
 void put_run(JsonWriter& json, const RunView& view, const ProcessView& process, std::size_t number,
@@ -164,9 +153,17 @@ std::string report_json(const RunView& view, const TaskHistory& history, bool pr
     json.end_object();
   }
   json.end_array();
-  put_limits(json, view);
+  put_limits(json, view.limits);
+  number_or_null(json, "disk_bytes", unless_zero(view.disk.bytes));
+  number_or_null(json, "disk_inodes", unless_zero(view.disk.inodes));
+  number_or_null(json, "log_bytes", unless_zero(view.disk.logs));
+  text_or_null(json, "disk_backend", view.disk_backend);
+  json.end_object();
   json.key("usage").begin_object().field("cpu_seconds", cpu_seconds(history.usage));
   json.field("memory_peak_bytes", history.usage.memory_peak_bytes).field("oom_kills", history.usage.oom_kills);
+  json.field("throttled_periods", history.usage.throttled_periods);
+  json.field("throttled_seconds", static_cast<double>(history.usage.throttled_us) / 1e6);
+  json.field("forks_refused", history.usage.forks_refused);
   json.field("net_rx_bytes", history.usage.net_rx_bytes).field("net_tx_bytes", history.usage.net_tx_bytes);
   number_or_null(json, "disk_bytes", history.disk_bytes);
   number_or_null(json, "disk_inodes", history.disk_inodes);

@@ -57,14 +57,16 @@ std::vector<std::string> Cgroup::own_folders() const {
 
 Result<void> Cgroup::make() const {
   std::vector<std::string> made;
+  const auto make_one = [&](const std::string& folder) -> Result<void> {
+    if (::mkdir(folder.c_str(), 0755) != 0) return fail_errno("make cgroup " + folder);
+    made.push_back(folder);
+    return inherit_cpuset(folder);
+  };
   for (const std::string& folder : own_folders()) {
-    if (::mkdir(folder.c_str(), 0755) == 0) {
-      made.push_back(folder);
-      continue;
-    }
-    const Failure failure = fail_errno("make cgroup " + folder);
+    auto one = make_one(folder);
+    if (one) continue;
     for (const std::string& done : made) (void)remove_group(done);
-    return failure;
+    return one;
   }
   return {};
 }
@@ -135,8 +137,8 @@ const std::string& Cgroup::sweep_folder() const {
 
 Cgroup::Place Cgroup::place_of(std::string_view controller) const {
   if (std::ranges::find(v2_, controller) != v2_.end()) return {CgroupVersion::kV2, unified_};
-  const auto v1 =
-      std::ranges::find_if(v1_, [&](const V1& entry) { return entry.own && entry.controller == controller; });
+  const auto v1 = std::ranges::find_if(
+      v1_, [&](const V1& entry) { return entry.own && entry.controller == v1_controller(controller); });
   return {CgroupVersion::kV1, v1 == v1_.end() ? "" : v1->folder};
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "isolation/cgroup/devices.h"
 #include "isolation/cgroup/knobs.h"
 #include "isolation/cgroup/layout.h"
 #include "isolation/sandbox_spec.h"
@@ -34,11 +35,19 @@ class Cgroup {
   /// Names of the leaves there are.
   std::vector<std::string> leaves() const;
 
-  /// All limits of a task, or none: what was written is taken back when a later one is refused.
+  /// All limits of a task, or none: what was written is taken back when a later one is refused. Also for a group that
+  /// is in use; a memory limit below what is used is refused (EBUSY) and kills nobody.
   Result<void> set(const Limits& limits);
+  /// The same for limits that were set already (as limits() has told them): what somebody has changed meanwhile, in
+  /// words.
+  Result<std::vector<std::string>> put_back(const Limits& limits);
   /// The limits as the kernel says they are, in `Limits`' units (0: none; the weight of a group that was never set is
   /// one core's).
   Result<Limits> limits() const;
+
+  /// From now on only these devices can be opened or made by what lives here. For a task's new, empty group. Errors:
+  /// ENOTSUP where there is neither v1's controller nor cgroup2.
+  Result<void> allow_devices(const std::vector<DeviceGrant>& grants);
 
   /// The cgroup2 folder in which a process is born (CLONE_INTO_CGROUP), or empty.
   const std::string& unified() const { return unified_; }
@@ -51,6 +60,16 @@ class Cgroup {
   /// v1 counts an OOM kill only where the victim lived: there a task's `oom_kills` are those of the leaves that still
   /// exist, so read a leaf before removing it. `memory_peak_bytes` is what is used now on v2 before Linux 5.19.
   Result<Usage> usage() const;
+  /// How often the soft memory limit was met; v1 does not tell.
+  std::int64_t soft_limit_hits() const;
+  /// A folder that this group should have and somebody has removed; or empty.
+  std::string missing_folder() const;
+  /// In how many hierarchies a process of this group is in a group of the task.
+  int hierarchies() const;
+  /// cgroup2: this group or one below was told to freeze. We never do that: somebody else has.
+  bool is_frozen() const;
+  /// Undoes it, so that a signal is acted on. True if there was something to undo.
+  bool thaw() const;
   /// Sends `signal` to every process in this group and its leaves, each through a pidfd that is checked to be in the
   /// group. Returns how many got it.
   Result<int> signal_all(int signal) const;
@@ -81,7 +100,7 @@ class Cgroup {
   std::vector<std::string> own_folders() const;
   Result<void> make() const;
   Place place_of(std::string_view controller) const;
-  Result<Limits> read_limits() const;
+  Result<std::vector<std::string>> write_limits(const Limits& limits);
   Result<void> add_cpu(Usage& usage) const;
   Result<void> add_memory(Usage& usage) const;
 

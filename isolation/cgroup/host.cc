@@ -18,7 +18,8 @@ namespace dewar {
 namespace {
 
 /// Controllers that limit or measure a task. cpuacct only matters where no cgroup2 tells the cpu time.
-constexpr std::array<std::string_view, 5> kWanted = {"cpu", "cpuacct", "memory", "pids", "io"};
+constexpr std::array<std::string_view, 9> kWanted = {"cpu",  "cpuacct", "cpuset", "memory", "hugetlb",
+                                                     "pids", "io",      "blkio",  "devices"};
 /// Without one of these no task is run.
 constexpr std::array<std::string_view, 3> kNeeded = {"cpu", "memory", "pids"};
 
@@ -155,6 +156,7 @@ Result<void> make_v1_group(const std::string& controller, const std::string& mou
     return fail(std::errc::not_enough_memory, "make cgroup " + folder);
   if (const int code = cgroup_create_cgroup(group.get(), /*ignore_ownership=*/1); code != 0)
     return libcgroup_failed("make cgroup " + folder, code);
+  DEWAR_TRY(inherit_cpuset(folder));
   // Before Linux 5.11 a v1 group does not count its children unless it is told to.
   const auto hierarchy = read_file(folder + "/memory.use_hierarchy");
   if (hierarchy && hierarchy->starts_with("0")) return write_group_file(folder, "memory.use_hierarchy", "1");

@@ -143,6 +143,17 @@ Result<void> write_group_file(const std::string& folder, const std::string& file
   return write_knob(dir, file, text).context(folder);
 }
 
+Result<void> inherit_cpuset(const std::string& folder) {
+  if (exists(folder + "/cgroup.events")) return {};  // in cgroup2 an empty list is the parent's
+  for (const char* file : {"cpuset.cpus", "cpuset.mems"}) {
+    const auto own = read_file(folder + "/" + file);
+    if (!own || own->find_first_not_of('\n') != std::string::npos) continue;
+    const std::string parents = DEWAR_TRY(read_file(parent_of(folder) + "/" + file));
+    DEWAR_TRY(write_group_file(folder, file, parents));
+  }
+  return {};
+}
+
 Result<void> remove_group(const std::string& folder) {
   return each_group(folder, [](const std::string& group) -> Result<void> {
     constexpr int kTries = 12;  // with the pauses below half a second

@@ -17,12 +17,13 @@ Result<std::int64_t> number_in(const std::string& folder, const std::string& fil
   return parse_number(DEWAR_TRY(read_file(folder + "/" + file)));
 }
 
-/// v1's counter is not inherited: a parent does not count its children's victims.
-std::int64_t v1_oom_kills(const std::string& folder) {
-  const auto text = read_file(folder + "/memory.oom_control");
-  std::int64_t kills = text ? parse_field(*text, "oom_kill") : 0;
-  for (const std::string& child : child_groups(folder)) kills += v1_oom_kills(folder + "/" + child);
-  return kills;
+/// For counters that are not inherited: v1 counts an OOM kill only where the victim lived, and before Linux 6.11 a fork
+/// is refused where the forker lives, not where the limit is.
+std::int64_t sum_below(const std::string& folder, const std::string& file, std::string_view key) {
+  const auto text = read_file(folder + "/" + file);
+  std::int64_t sum = text ? parse_field(*text, key) : 0;
+  for (const std::string& child : child_groups(folder)) sum += sum_below(folder + "/" + child, file, key);
+  return sum;
 }
 
 Result<UniqueFd> watch_v1(const std::string& folder) {
@@ -54,6 +55,13 @@ Result<void> Cgroup::add_cpu(Usage& usage) const {
   }
   usage.cpu_user_us = time.user_us;
   usage.cpu_system_us = time.system_us;
+  // A quota is the whole task's: a leaf has none, and in v1 no folder of its own.
+  const Place quota = place_of("cpu");
+  const auto stat = quota.folder.empty() ? fail("") : read_file(quota.folder + "/cpu.stat");
+  if (!stat) return {};
+  usage.throttled_periods = parse_field(*stat, "nr_throttled");
+  usage.throttled_us = quota.version == CgroupVersion::kV1 ? parse_field(*stat, "throttled_time") / 1000
+                                                           : parse_field(*stat, "throttled_usec");
   return {};
 }
 
@@ -63,7 +71,7 @@ Result<void> Cgroup::add_memory(Usage& usage) const {
   if (place.version == CgroupVersion::kV1) {
     usage.memory_bytes = DEWAR_TRY(number_in(place.folder, "memory.usage_in_bytes"));
     usage.memory_peak_bytes = DEWAR_TRY(number_in(place.folder, "memory.max_usage_in_bytes"));
-    usage.oom_kills = v1_oom_kills(place.folder);
+    usage.oom_kills = sum_below(place.folder, "memory.oom_control", "oom_kill");
     return {};
   }
   usage.memory_bytes = DEWAR_TRY(number_in(place.folder, "memory.current"));
@@ -82,6 +90,7 @@ Result<Usage> Cgroup::usage() const {
     usage.pids = DEWAR_TRY(count_threads(sweep_folder()));
   } else {
     usage.pids = DEWAR_TRY(number_in(pids.folder, "pids.current"));
+    usage.forks_refused = sum_below(pids.folder, "pids.events", "max");
   }
   return usage;
 }

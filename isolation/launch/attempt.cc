@@ -16,6 +16,7 @@
 
 #include <climits>
 #include <cstring>
+#include <optional>
 
 #include "isolation/landlock.h"
 #include "isolation/launch/confine.h"
@@ -37,11 +38,16 @@ void keep_only(const AttemptFds& fds, const Reporter& report) {
     report.refuse(step::kDescriptors);
 }
 
-/// A task must not inherit being spared. Not told if refused: lower than ours it cannot get.
-void give_up_oom_protection() {
+/// A task must not inherit being spared: it gets what was asked for, or at least 0. Without CAP_SYS_RESOURCE it cannot
+/// get below what the host gave us.
+void set_oom_score(const std::optional<int>& asked, const Reporter& report) {
   char score[16] = {};
   const UniqueFd fd(::open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC));
-  if (fd && ::read(fd.get(), score, sizeof score - 1) > 0 && score[0] == '-') (void)!::pwrite(fd.get(), "0", 1, 0);
+  if (!fd || ::read(fd.get(), score, sizeof score - 1) <= 0) return;
+  if (!asked && score[0] != '-') return;
+  const std::string text = std::to_string(asked.value_or(0));
+  const bool written = ::pwrite(fd.get(), text.data(), text.size(), 0) == static_cast<ssize_t>(text.size());
+  if (!written && asked) report.refuse(step::kOomScore, text);
 }
 
 void enter_container(const Reporter& report) {
@@ -121,7 +127,7 @@ void become_attempt(const AttemptRecipe& recipe, const AttemptFds& fds) {
   const Reporter report(kReportFd);
   const auto argv = pointers(recipe.argv), env = pointers(recipe.env);
   join_v1_cgroups(recipe.v1_cgroups, report);
-  give_up_oom_protection();
+  set_oom_score(recipe.oom_score_adj, report);
   if (::setsid() < 0) report.refuse(step::kSession);
   if (!recipe.on_host) enter_container(report);
   open_nothing(fds, report);

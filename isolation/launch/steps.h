@@ -33,6 +33,7 @@ inline constexpr char kHostname[] = "hostname";
 inline constexpr char kLoopback[] = "loopback";
 
 // Of an attempt, in order.
+inline constexpr char kOomScore[] = "oom_score_adj";
 inline constexpr char kSession[] = "session";
 inline constexpr char kEnterNamespaces[] = "enter_namespaces";
 inline constexpr char kWorkingDirectory[] = "working_directory";

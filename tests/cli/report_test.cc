@@ -39,22 +39,28 @@ TEST_F(ReportTest, TheObjectTellsTheTask) {
   EXPECT_EQ(report["sandbox"], "/w/sandbox");
   EXPECT_EQ(report["ports"], json({{"http", 31000}}));
   EXPECT_EQ(report["states"][1], json({{"state", "KILLED"}, {"time", "2026-01-02T03:04:36.000000Z"}}));
-  EXPECT_EQ(report["usage"], json({{"cpu_seconds", 2.0},
-                                   {"memory_peak_bytes", 67108864},
-                                   {"oom_kills", 1},
-                                   {"net_rx_bytes", 0},
-                                   {"net_tx_bytes", 0},
-                                   {"disk_bytes", 5u << 20},
-                                   {"disk_inodes", nullptr}}));
-  EXPECT_EQ(report["limits"], json({{"cpu", 1.5},
-                                    {"cpu_quota", nullptr},
-                                    {"memory_bytes", 134217728},
-                                    {"swap_bytes", 0},
-                                    {"pids", 50},
-                                    {"disk_bytes", 4u << 20},
-                                    {"disk_inodes", nullptr},
-                                    {"log_bytes", 1u << 20},
-                                    {"disk_backend", "counting"}}));
+  EXPECT_EQ(report["usage"]["cpu_seconds"], 2.0);
+  EXPECT_EQ(report["usage"]["memory_peak_bytes"], 67108864);
+  EXPECT_EQ(report["usage"]["oom_kills"], 1);
+  EXPECT_EQ(report["usage"]["throttled_periods"], 0);
+  EXPECT_EQ(report["usage"]["throttled_seconds"], 0.0);
+  EXPECT_EQ(report["usage"]["forks_refused"], 0);
+  const json& limits = report["limits"];
+  EXPECT_EQ(limits["cpu"], 1.5);
+  EXPECT_EQ(limits["cpu_quota"], nullptr);
+  EXPECT_EQ(limits["cpuset"], nullptr);
+  EXPECT_EQ(limits["memory_bytes"], 134217728);
+  EXPECT_EQ(limits["memory_soft_bytes"], nullptr);
+  EXPECT_EQ(limits["swap_bytes"], 0);
+  EXPECT_EQ(limits["pids"], 50);
+  EXPECT_EQ(limits["hugetlb_bytes"], json::object());
+  EXPECT_EQ(limits["io"]["write_bps"], nullptr);
+  EXPECT_EQ(report["usage"]["disk_bytes"], 5u << 20);
+  EXPECT_EQ(report["usage"]["disk_inodes"], nullptr);
+  EXPECT_EQ(limits["disk_bytes"], 4u << 20);
+  EXPECT_EQ(limits["disk_inodes"], nullptr);
+  EXPECT_EQ(limits["log_bytes"], 1u << 20);
+  EXPECT_EQ(limits["disk_backend"], "counting");
 }
 
 TEST_F(ReportTest, TheObjectTellsEveryRunOfEveryProcess) {

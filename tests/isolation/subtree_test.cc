@@ -27,7 +27,10 @@ class SubtreeTest : public KernelTest {
     KernelTest::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
     for (const std::string& root : roots())
-      for (const char* name : {"/ours", "/theirs/inner"}) ASSERT_TRUE(make_dirs(root + name));
+      for (const char* name : {"/ours", "/theirs", "/theirs/inner"}) {
+        ASSERT_TRUE(make_dirs(root + name));
+        ASSERT_TRUE(inherit_cpuset(root + name));
+      }
     stranger_ = start_in("theirs/inner");
   }
 
@@ -135,7 +138,8 @@ TEST_F(SubtreeTest, TheGroupThatWasDelegatedToUsIsOurs) {
   EXPECT_THAT(found_in("ours"), ::testing::AllOf(::testing::StartsWith(delegated), ::testing::EndsWith("/ours")));
 
   for (const std::string& root : roots())
-    for (const char* name : {"/ours/callers", "/ours/deeper"}) ASSERT_TRUE(make_dirs(root + name));
+    for (const char* name : {"/ours/callers", "/ours/deeper"})
+      ASSERT_TRUE(make_dirs(root + name) && inherit_cpuset(root + name));
   EXPECT_THAT(found_in("ours/callers"), ::testing::EndsWith("/ours")) << "we have moved there ourselves";
   EXPECT_THAT(found_in("ours/deeper"), ::testing::Not(HasSubstr(tag()))) << "somebody else's part of it";
 }

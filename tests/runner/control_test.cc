@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <thread>
 
 #include "tests/support/temp_folder.h"
 #include "thermos/runner/control_server.h"
@@ -24,7 +25,11 @@ class ControlTest : public testing::Test {
  protected:
   ControlTest()
       : server_(loop_, {[this] { return history_; }, [this](std::optional<Duration> wait) { note("kill", wait); },
-                        [this] { note("lose", {}); }, [this] { note("first", {}); }}) {
+                        [this] { note("lose", {}); }, [this] { note("first", {}); },
+                        [this](const std::string& words) {
+                          note("limits " + words, {});
+                          return words == "pids=1" ? "ok\n" : "error no\n";
+                        }}) {
     EXPECT_TRUE(server_.listen(folder_.path()));
   }
   void note(const std::string& verb, std::optional<Duration> wait) {
@@ -115,6 +120,18 @@ TEST_F(ControlTest, WithoutARunnerThereIsNobodyToTalkTo) {
   const auto client = RunnerClient::connect(folder_.path());
   ASSERT_FALSE(client);
   EXPECT_EQ(client.error().code, std::errc::connection_refused);
+}
+
+TEST_F(ControlTest, AChangeOfLimitsIsAnswered) {
+  auto client = RunnerClient::connect(folder_.path());
+  ASSERT_TRUE(client) << client.error().message();
+  std::thread asker([&] {
+    EXPECT_TRUE(client->change_limits("pids=1"));
+    EXPECT_EQ(client->change_limits("pids=2 cpu=1").error().message(), "no");
+  });
+  serve(2);
+  EXPECT_EQ(asked_, "limits pids=1\nlimits pids=2 cpu=1\n");
+  asker.join();
 }
 
 }  // namespace

@@ -76,8 +76,8 @@ TEST_F(SubtreeRun, ATaskStaysInTheNamedSubtree) {
   for (const auto& [controller, group] : layout().v1) roots.push_back(group);
   for (const std::string& root : roots) {
     ours.push_back(root + "/ours");
-    ASSERT_TRUE(make_dirs(root + "/ours"));
-    ASSERT_TRUE(make_dirs(root + "/theirs"));
+    ASSERT_TRUE(make_dirs(root + "/ours") && inherit_cpuset(root + "/ours"));
+    ASSERT_TRUE(make_dirs(root + "/theirs") && inherit_cpuset(root + "/theirs"));
   }
   const CgroupRecord before(roots, ours, true);
   std::vector<std::string> words = arguments();

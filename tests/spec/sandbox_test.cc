@@ -23,6 +23,12 @@ TEST(Sandbox, ReadsEveryField) {
   pids: 100
   cpu_quota: 1.5
   swap: 32MB
+  cpuset: 0-1,3
+  memory_soft: 64MB
+  io: {weight: 50, read_bps: 1MB, write_bps: 2MB, read_iops: 30, write_iops: 40}
+  hugetlb: {2MB: 64MB, 1GB: 1GB}
+  oom_score_adj: -5
+  devices: [/dev/kvm, "/dev/fuse:r"]
   inodes: 500
   log_quota: 10MB
   capabilities: [net_bind_service, CAP_CHOWN]
@@ -48,6 +54,18 @@ TEST(Sandbox, ReadsEveryField) {
   EXPECT_EQ(sandbox.limits.pids, 100u);
   EXPECT_EQ(sandbox.limits.cpu_quota, 1.5);
   EXPECT_EQ(sandbox.limits.swap, 32u << 20);
+  EXPECT_EQ(sandbox.limits.cpuset, "0-1,3");
+  EXPECT_EQ(sandbox.limits.memory_soft, 64u << 20);
+  EXPECT_EQ(sandbox.limits.io.weight, 50u);
+  EXPECT_EQ(sandbox.limits.io.read_bps, 1u << 20);
+  EXPECT_EQ(sandbox.limits.io.write_bps, 2u << 20);
+  EXPECT_EQ(sandbox.limits.io.read_iops, 30u);
+  EXPECT_EQ(sandbox.limits.io.write_iops, 40u);
+  EXPECT_THAT(sandbox.limits.hugetlb, UnorderedElementsAre(Pair("2MB", 64u << 20), Pair("1GB", 1u << 30)));
+  EXPECT_EQ(sandbox.oom_score_adj, -5);
+  ASSERT_EQ(sandbox.devices.size(), 2u);
+  EXPECT_EQ(sandbox.devices[0].path + " " + sandbox.devices[0].access, "/dev/kvm rw");
+  EXPECT_EQ(sandbox.devices[1].path + " " + sandbox.devices[1].access, "/dev/fuse r");
   EXPECT_THAT(sandbox.keep_capabilities, ElementsAre("net_bind_service", "CAP_CHOWN"));
   EXPECT_EQ(sandbox.seccomp, "unconfined");
   EXPECT_EQ(sandbox.disk.inodes, 500u) << "of the sandbox folder, not of /tmp";
@@ -86,6 +104,17 @@ TEST(Sandbox, RefusesWhatTheKernelWouldRefuseLater) {
   EXPECT_THAT(wrong_with("{environment: {1A: x, 'A=B': y}}").size(), 2u);
   EXPECT_THAT(wrong_with("{pids: 0}").size(), 1u);
   EXPECT_THAT(wrong_with("{cpu_quota: 0.001}").size(), 1u);
+  EXPECT_THAT(wrong_with("{cpuset: 3-1}"), ElementsAre(HasSubstr("a list of cores like 0-3,8")));
+  EXPECT_THAT(wrong_with("{memory_soft: 1KB}").size(), 1u);
+  EXPECT_THAT(wrong_with("{io: {weight: 10001, read_bps: 1KB, write_iops: 0, weigth: 1}}").size(), 4u);
+  EXPECT_THAT(wrong_with("{hugetlb: {2048KB: 2MB}}"), ElementsAre(HasSubstr("'2048KB' is no size of huge pages")));
+  EXPECT_THAT(wrong_with("{hugetlb: {2MB: 3MB}}"), ElementsAre(HasSubstr("must be a multiple of 2MB")));
+  EXPECT_THAT(wrong_with("{hugetlb: {2MB: 1MB, x: 1}}").size(), 2u);
+  EXPECT_THAT(wrong_with("{oom_score_adj: 1001}").size(), 1u);
+  EXPECT_THAT(wrong_with("{oom_score_adj: 1.5}").size(), 1u);
+  for (const char* bad : {"kvm", "/dev", "/etc/passwd", "'/dev/kvm:x'", "'/dev/kvm:'", "/dev/../etc/passwd"})
+    EXPECT_THAT(wrong_with("{devices: [" + std::string(bad) + "]}").size(), 1u) << bad;
+  EXPECT_THAT(wrong_with("{devices: [/dev/kvm, '/dev/kvm:r']}"), ElementsAre(HasSubstr("given twice")));
   EXPECT_THAT(wrong_with("{network: bus}"), ElementsAre(HasSubstr("one of host, none, bridge")));
   EXPECT_THAT(wrong_with("{seccomp: lax}"), ElementsAre(HasSubstr("'strict', 'unconfined', or the absolute path")));
   EXPECT_THAT(wrong_with("{seccomp: /etc/../x}"), ElementsAre(HasSubstr("the absolute path of a profile file")));

@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -39,6 +41,12 @@ int touch(long bytes) {
   if (memory == MAP_FAILED) return 1;
   std::memset(memory, 1, static_cast<size_t>(bytes));
   return 0;
+}
+
+/// hold BYTES: uses so much memory until killed.
+int hold(long bytes) {
+  if (touch(bytes) != 0) return 1;
+  for (;;) ::pause();
 }
 
 /// fork COUNT: starts children until it has COUNT or fork fails; prints "<children> <errno>".
@@ -104,6 +112,69 @@ int busy(long ms) {
   return 0;
 }
 
+/// cores: prints how many processors it may run on.
+int cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  std::printf("%d\n", CPU_COUNT(&set));
+  return 0;
+}
+
+/// huge BYTES: maps and touches so much of the usual huge pages; prints mmap(2)'s errno, 0 if it worked.
+int huge(long bytes) {
+  const auto size = static_cast<size_t>(bytes);
+  void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+  std::printf("%d\n", memory == MAP_FAILED ? errno : 0);
+  std::fflush(stdout);
+  if (memory != MAP_FAILED) std::memset(memory, 1, size);
+  return 0;
+}
+
+/// direct BYTES: writes so much, past the page cache, to the file "direct" in its working directory, 64 KiB at a time;
+/// prints the milliseconds that it took.
+int direct(long bytes) {
+  constexpr size_t kBlock = 64 << 10;
+  void* block = ::mmap(nullptr, kBlock, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  const int file = ::open("direct", O_WRONLY | O_CREAT | O_TRUNC | O_DIRECT | O_CLOEXEC, 0600);
+  if (file < 0) return 1;
+  timespec start{}, now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &start);
+  for (long written = 0; written < bytes; written += kBlock) {
+    if (::write(file, block, kBlock) != kBlock) return 2;
+  }
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  std::printf("%ld\n", (now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000);
+  return 0;
+}
+
+/// One device: made in the working directory, then read there or, if it could not be made, at `path`.
+void try_device(const char* name, const char* path, mode_t kind, unsigned major_number, unsigned minor_number) {
+  const bool made = ::mknod(name, kind | 0600, makedev(major_number, minor_number)) == 0;
+  const int fd = ::open(made ? name : path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  std::printf("%s %s %s\n", name, made ? "made" : "not made,", fd >= 0 ? "read" : "not read");
+  if (fd >= 0) ::close(fd);
+  if (made) ::unlink(name);
+}
+
+/// devices: one that every task may use, the kernel's log, and the host's first disk.
+int devices() {
+  char disk[64] = "";
+  unsigned major_number = 8, minor_number = 0;
+  if (std::FILE* list = std::fopen("/proc/partitions", "re")) {
+    char line[256];
+    while (std::fgets(line, sizeof line, list) != nullptr) {
+      if (std::sscanf(line, "%u %u %*u %50s", &major_number, &minor_number, disk + 5) == 3) break;
+    }
+    std::fclose(list);
+  }
+  std::memcpy(disk, "/dev/", 5);
+  try_device("null", "/dev/null", S_IFCHR, 1, 3);
+  try_device("kmsg", "/dev/kmsg", S_IFCHR, 1, 11);
+  try_device("disk", disk, S_IFBLK, major_number, minor_number);
+  return 0;
+}
+
 /// wait: until killed, ignoring SIGTERM.
 int wait_for_ever() {
   ::signal(SIGTERM, SIG_IGN);
@@ -115,10 +186,15 @@ int wait_for_ever() {
 int main(int argc, char** argv) {
   const std::map<std::string, std::function<int(long)>> acts = {
       {"touch", touch},
+      {"hold", hold},
       {"fork", fork_past},
       {"bomb", [](long) { return bomb(); }},
       {"burn", burn_tree},
       {"busy", busy},
+      {"cores", [](long) { return cores(); }},
+      {"huge", huge},
+      {"direct", direct},
+      {"devices", [](long) { return devices(); }},
       {"wait", [](long) { return wait_for_ever(); }},
       {"uid", [](long) { return std::printf("%u %u\n", ::getuid(), ::geteuid()) < 0; }},
   };

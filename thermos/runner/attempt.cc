@@ -17,7 +17,7 @@ namespace {
 constexpr int kSweepTimeoutMs = 5000;
 
 /// A cgroup's name: the process's, if that is plain; otherwise its place in the task. Unique either way.
-std::string leaf_name(const RunnerSpec& spec, const std::string& process, int run) {
+std::string leaf_stem(const RunnerSpec& spec, const std::string& process) {
   constexpr std::string_view kPlain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
   std::string name = process;
   if (name.size() > 100 || name.find_first_not_of(kPlain) != std::string::npos) {
@@ -25,7 +25,11 @@ std::string leaf_name(const RunnerSpec& spec, const std::string& process, int ru
     while (place < spec.plan.processes.size() && spec.plan.processes[place].name != process) ++place;
     name = "process." + std::to_string(place);
   }
-  return name + "." + std::to_string(run);
+  return name;
+}
+
+std::string leaf_name(const RunnerSpec& spec, const std::string& process, int run) {
+  return leaf_stem(spec, process) + "." + std::to_string(run);
 }
 
 std::string sandbox_of(const RunnerSpec& spec) { return spec.run_folder + "/sandbox"; }
@@ -80,6 +84,7 @@ void be_process(const RunnerSpec& spec, const ProcessSpec& process, AttemptRecip
   recipe.first_id = spec.first_id;
   recipe.rlimits = spec.sandbox.rlimits;
   if (spec.sandbox.landlock) recipe.writable = writable_places(spec.sandbox, sandbox_of(spec));
+  recipe.oom_score_adj = spec.sandbox.oom_score_adj;
   recipe.seccomp = spec.seccomp;
 }
 
@@ -111,6 +116,14 @@ std::string log_counter(const RunnerSpec& spec) { return spec.run_folder + "/log
 
 std::string status_file(const RunnerSpec& spec, const std::string& process, int run) {
   return spec.run_folder + "/attempts/" + process + "." + std::to_string(run);
+}
+
+std::string process_of_leaf(const RunnerSpec& spec, const std::string& leaf) {
+  const std::string stem = leaf.substr(0, leaf.rfind('.'));
+  for (const ProcessSpec& process : spec.plan.processes) {
+    if (leaf != stem && leaf_stem(spec, process.name) == stem) return process.name;
+  }
+  return "";
 }
 
 Result<Attempt> Attempt::start(const RunnerSpec& spec, const Container& container, const ProcessSpec& process,
@@ -196,7 +209,10 @@ Usage Attempt::finish() {
     ::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG);  // ECHILD if an earlier runner's
   }
   if (!leaf_) return {};
-  (void)leaf_->kill_all(kSweepTimeoutMs);
+  // What the launcher could not kill either is stuck: then the loop does not wait for it once more.
+  const auto told = status();
+  const bool stuck = told && told->stage == AttemptStage::kEnded && !told->step.empty();
+  (void)leaf_->kill_all(stuck ? 0 : kSweepTimeoutMs);
   const Usage used = usage();
   (void)leaf_->remove();
   return used;

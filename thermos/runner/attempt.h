@@ -62,6 +62,9 @@ class Attempt {
   bool running_told_ = false;
 };
 
+/// The process whose run has this leaf, or empty.
+std::string process_of_leaf(const RunnerSpec& spec, const std::string& leaf);
+
 /// Where a run's files are, below the run folder.
 std::string log_folder(const RunnerSpec& spec, const std::string& process, int run);
 std::string status_file(const RunnerSpec& spec, const std::string& process, int run);

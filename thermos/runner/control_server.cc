@@ -64,6 +64,8 @@ bool ControlServer::obey(Client& client, const std::string& line) {
     const double seconds = std::strtod(line.c_str() + 5, &end);
     if (*end != '\0' || !(seconds >= 0 && seconds < 1e8)) return false;
     verbs_.kill(Duration(static_cast<std::int64_t>(seconds * 1e9)));
+  } else if (line.starts_with("limits ") && !client.subscribed) {
+    client.backlog += verbs_.limits(line.substr(7));
   } else if (line == "lose") {
     verbs_.lose();
   } else {

@@ -23,6 +23,7 @@ class ControlServer {
     std::function<void(std::optional<Duration>)> kill;
     std::function<void()> lose;
     std::function<void()> first_subscriber;
+    std::function<std::string(const std::string& words)> limits = {};  ///< the answer, a line
   };
 
   ControlServer(EventLoop& loop, Verbs verbs) : loop_(loop), verbs_(std::move(verbs)) {}

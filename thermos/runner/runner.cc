@@ -10,6 +10,7 @@
 #include "base/files.h"
 #include "base/units.h"
 #include "thermos/runner/fetch_watch.h"
+#include "thermos/runner/parked.h"
 
 namespace dewar {
 namespace {
@@ -26,16 +27,18 @@ Runner::Runner(RunnerSpec spec, RunnerOptions options)
       options_(options),
       log_(spec_.run_folder + "/runner.log"),
       events_(spec_.run_folder),
-      control_(loop_,
-               {[this] {
-                  auto bytes = read_file(spec_.run_folder + "/checkpoints/checkpoints/" + spec_.task_id + "/runner");
-                  std::string all = bytes ? std::move(bytes).take() : std::string{};
-                  for (const Record& record : unwritten_) all += framed(encode_record(record));
-                  for (const EventRecord& event : read_events(spec_.run_folder)) all += framed(encode_record(event));
-                  return all;
-                },
-                [this](std::optional<Duration> wait) { kill_task(wait, "on request"); },
-                [this] { machine_.kill(Duration{0}, TaskState::kLost, "lost on request"); }, [this] { sample(); }}),
+      control_(loop_, {[this] {
+                         auto bytes =
+                             read_file(spec_.run_folder + "/checkpoints/checkpoints/" + spec_.task_id + "/runner");
+                         std::string all = bytes ? std::move(bytes).take() : std::string{};
+                         for (const Record& record : unwritten_) all += framed(encode_record(record));
+                         for (const EventRecord& event : read_events(spec_.run_folder))
+                           all += framed(encode_record(event));
+                         return all;
+                       },
+                       [this](std::optional<Duration> wait) { kill_task(wait, "on request"); },
+                       [this] { machine_.kill(Duration{0}, TaskState::kLost, "lost on request"); },
+                       [this] { sample(); }, [this](const std::string& words) { return change_limits(words); }}),
       machine_(spec_.plan, clock_, *this) {}
 
 RunnerExit Runner::fail_with(RunnerExit code, const std::string& words) const {
@@ -46,6 +49,7 @@ RunnerExit Runner::fail_with(RunnerExit code, const std::string& words) const {
 }
 
 RunnerExit Runner::run() {
+  if (!options_.unprotected.empty()) log_.line("not spared when the host runs out of memory: " + options_.unprotected);
   if (!spec_.user_found)
     return fail_with(RunnerExit::kNoUser, "there is no user '" + spec_.user.name + "' on this host");
   for (const std::string& port : spec_.required_ports)
@@ -184,18 +188,16 @@ Result<void> Runner::open_container(const TaskHistory& history) {
     container_ = DEWAR_TRY(Container::create(spec));
   }
   DEWAR_TRY(loop_.watch(container_->init().get(), [this] { container_ended(); }));
-  if (auto oom = container_->cgroup().watch_oom()) {
-    oom_ = std::move(oom).take();
-    DEWAR_TRY(loop_.watch(oom_.get(), [this] {
-      char events[4096];
-      (void)!::read(oom_.get(), events, sizeof events);
-      memory_exhausted(200);
-    }));
-  } else {
-    log_.line(oom.error().message());
-  }
-  watchers_ = make_watchers({loop_, clock_, spec_, *container_, [this](EventRecord event) { tell(std::move(event)); },
-                             [this](const std::string& reason) { fail_task(reason); }});
+  const WatchContext context{loop_,
+                             clock_,
+                             spec_,
+                             *container_,
+                             [this](EventRecord event) { tell(std::move(event)); },
+                             [this](const std::string& reason) { fail_task(reason); }};
+  watchers_ = make_watchers(context);
+  auto limits = std::make_unique<LimitsWatch>(context);
+  limits_ = limits.get();
+  watchers_.push_back(std::move(limits));
   return {};
 }
 
@@ -261,7 +263,10 @@ void Runner::launch(const std::string& process, int run) {
 
 void Runner::signal(const std::string& process, int run, int signal) {
   const auto found = attempts_.find({process, run});
-  if (found != attempts_.end()) found->second.signal(signal);
+  if (found == attempts_.end()) return;
+  if (container_ && container_->cgroup().thaw())
+    tell({0, "limits", "", 0, "the task was frozen by somebody else; it was thawed, so that it can be ended"});
+  found->second.signal(signal);
 }
 
 void Runner::wake_at(Time when) {
@@ -279,6 +284,13 @@ void Runner::kill_task(std::optional<Duration> wait, const std::string& who) {
   const Duration usual = std::min<Duration>(kLongestKill, spec_.plan.finalization_wait);
   log_.line("killed " + who);
   machine_.kill(wait.value_or(usual), TaskState::kKilled, "killed " + who);
+}
+
+/// The answer to the request: one line.
+std::string Runner::change_limits(const std::string& words) {
+  if (limits_ == nullptr) return "error the task has no sandbox\n";
+  const auto changed = limits_->change(words);
+  return changed ? "ok\n" : "error " + changed.error().message() + "\n";
 }
 
 // ---- What happens in the kernel ----
@@ -305,18 +317,17 @@ void Runner::launcher_ended(const Key& key) {
   const auto status = attempt.status();
   if (status) tell_running(attempt, *status);
   const Usage used = attempt.finish();
-  note_oom_kills(key.first, used.oom_kills);
+  for (const auto& watcher : watchers_) watcher->run_ended(key.first, used);
   if (container_) {
     if (auto total = container_->usage()) {
       Usage task = *total;
-      task.oom_kills = std::max(task.oom_kills, oom_kills_);
+      for (const auto& watcher : watchers_) watcher->complete(task);
       machine_.set_usage(task);
     }
     // The container may have died just before this run: the machine must hear that first, or it would start the next
     // one.
     if (!done_ && has_ended(container_->init())) container_ended();
   }
-  if (used.oom_kills > 0) fail_if_out_of_memory();
   if (status && status->stage == AttemptStage::kRefused) {
     const std::string words =
         "process '" + key.first + "': " + explain_step(status->step, status->error, status->detail);
@@ -325,6 +336,11 @@ void Runner::launcher_ended(const Key& key) {
     return;
   }
   if (status && !status->log_error.empty()) log_.line("process '" + key.first + "': output lost: " + status->log_error);
+  if (status && status->leftovers > 0)
+    tell({0, "leftovers", key.first, key.second,
+          std::to_string(status->leftovers) + (status->leftovers == 1
+                                                   ? " process was left when it ended; it was ended too"
+                                                   : " processes were left when it ended; they were ended too")});
   machine_.ended(key.first, key.second, describe_end(attempt, status, used));
 }
 
@@ -341,7 +357,8 @@ RunEnd Runner::describe_end(const Attempt& attempt, const std::optional<AttemptS
   }
   end.return_code = status->return_code;
   end.stop_time = status->stop_time;
-  if (used.oom_kills > 0)
+  // A child may have been the victim, and the process itself have ended by its own will.
+  if (used.oom_kills > 0 && end.return_code == -SIGKILL)
     end.reason = "killed for want of memory (the task's limit is " + format_bytes(spec_.sandbox.limits.memory) + ")";
   else if (end.return_code > 0)
     end.reason = fetch_failure(spec_, attempt.process(), attempt.run());
@@ -353,43 +370,9 @@ void Runner::container_ended() {
   const std::string words = "the sandbox's first process (pid " + std::to_string(container_->init_id().pid) +
                             ") died, and every process of the task with it";
   log_.line(words);
-  fail_if_out_of_memory();
+  for (const auto& watcher : watchers_) watcher->sandbox_ended();
   for (auto& [key, attempt] : attempts_) attempt.signal(SIGKILL);  // what runs outside of it: dewar-fetch
   machine_.sandbox_lost(words);
-}
-
-/// The kernel has met the memory limit. It picks one victim; the task is killed together, once that one is known, so
-/// that the count of kills is the kernel's own. Looks again for a while, since the notice may come before the kill.
-void Runner::memory_exhausted(int attempts_left) {
-  loop_.cancel(oom_timer_);
-  if (fail_if_out_of_memory() || attempts_left == 0) return;
-  oom_timer_ = loop_.at(clock_.now() + std::chrono::milliseconds(5),
-                        [this, attempts_left] { memory_exhausted(attempts_left - 1); });
-}
-
-void Runner::note_oom_kills(const std::string& process, std::int64_t count) {
-  oom_kills_ += count;
-  if (count > 0) oom_victims_ += (oom_victims_.empty() ? "" : ", ") + process;
-}
-
-bool Runner::fail_if_out_of_memory() {
-  if (out_of_memory_) return true;
-  std::string victims = oom_victims_;
-  const auto total = container_->usage();  // read before the runs', which then know of every kill it counts
-  std::int64_t kills = oom_kills_;
-  for (const auto& [key, attempt] : attempts_) {
-    const std::int64_t of_run = attempt.usage().oom_kills;
-    kills += of_run;
-    if (of_run > 0) victims += (victims.empty() ? "" : ", ") + key.first;
-  }
-  if (total) kills = std::max(kills, total->oom_kills);
-  if (kills == 0) return false;
-  out_of_memory_ = true;
-  const std::string words = "the memory limit of " + format_bytes(spec_.sandbox.limits.memory) +
-                            " was reached and the kernel killed a process" + (victims.empty() ? "" : " in " + victims) +
-                            "; the whole task was ended with it";
-  fail_task(words);
-  return true;
 }
 
 void Runner::fail_task(const std::string& reason) {
@@ -422,12 +405,21 @@ void Runner::sample() {
 
 void Runner::clean_up() {
   write_pending();
+  limits_ = nullptr;
   watchers_.clear();
   container_.reset();
-  if (auto swept = Container::sweep(container_spec(), kSweepTimeoutMs); !swept) log_.line(swept.error().message());
+  const auto swept = Container::sweep(container_spec(), kSweepTimeoutMs);
+  if (!swept) {
+    const std::string holders = what_holds(container_spec());
+    tell({0, "sandbox", "", 0,
+          "the sandbox could not be removed: " +
+              (holders.empty() ? swept.error().message() : holders + " cannot be killed") +
+              "; it is tried again until it is gone"});
+  }
   if (auto moved = checkpoint_->finish(); !moved) log_.line(moved.error().message());
   control_.close(1000);
   ::unlink((spec_.run_folder + "/control").c_str());
+  if (!swept && park(container_spec()) < 0) log_.line("nothing will try again: fork failed");
 }
 
 }  // namespace dewar

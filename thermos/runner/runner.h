@@ -14,6 +14,7 @@
 #include "thermos/events.h"
 #include "thermos/runner/attempt.h"
 #include "thermos/runner/control_server.h"
+#include "thermos/runner/limits_watch.h"
 #include "thermos/runner/watchers.h"
 #include "thermos/runner_spec.h"
 #include "thermos/task_machine.h"
@@ -31,8 +32,9 @@ enum class RunnerExit : int {
 };
 
 struct RunnerOptions {
-  bool force = false;  ///< a runner that holds the task is killed first
-  bool kill = false;   ///< take over only to kill
+  bool force = false;            ///< a runner that holds the task is killed first
+  bool kill = false;             ///< take over only to kill
+  std::string unprotected = {};  ///< why this process is not spared when the host runs out of memory, if it is not
 };
 
 /// One task from wherever it stands to its end: joins machine, checkpoint, container, attempts and control socket. The
@@ -70,9 +72,7 @@ class Runner final : private TaskEffects {
   void launcher_ended(const Key& key);
   RunEnd describe_end(const Attempt& attempt, const std::optional<AttemptStatus>& status, const Usage& used) const;
   void container_ended();
-  void memory_exhausted(int attempts_left);
-  void note_oom_kills(const std::string& process, std::int64_t count);
-  bool fail_if_out_of_memory();
+  std::string change_limits(const std::string& words);
   void fail_task(const std::string& reason);
   void kill_task(std::optional<Duration> wait, const std::string& who);
   void sample();
@@ -94,13 +94,12 @@ class Runner final : private TaskEffects {
   std::optional<Container> container_;
   std::map<Key, Attempt> attempts_;
   std::vector<std::unique_ptr<Watcher>> watchers_;
-  UniqueFd signals_, inotify_, oom_;
-  EventLoop::TimerId tick_timer_ = 0, sample_timer_ = 0, write_timer_ = 0, oom_timer_ = 0;
+  LimitsWatch* limits_ = nullptr;  ///< one of watchers_
+  UniqueFd signals_, inotify_;
+  EventLoop::TimerId tick_timer_ = 0, sample_timer_ = 0, write_timer_ = 0;
   Time last_sample_{};
   double last_task_cpu_us_ = 0;
-  std::int64_t oom_kills_ = 0;  ///< of runs that have ended
-  std::string oom_victims_;     ///< their processes
-  bool out_of_memory_ = false, done_ = false;
+  bool done_ = false;
 };
 
 }  // namespace dewar

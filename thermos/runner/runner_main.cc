@@ -52,5 +52,6 @@ int main(int argc, char** argv) {
   // Once for all launchers, which would otherwise do it themselves (isolation/launch/own_program.h).
   const auto launcher = dewar::open_read_only(spec->launcher);
   if (launcher) spec->launcher = "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(launcher->get());
+  options.unprotected = dewar::protect_supervisors(spec->cgroups);
   return static_cast<int>(dewar::Runner(std::move(spec).take(), options).run());
 }

@@ -18,7 +18,7 @@ struct WatchContext {
   EventLoop& loop;
   const Clock& clock;
   const RunnerSpec& spec;
-  const Container& container;
+  Container& container;
   std::function<void(EventRecord)> tell;                     ///< a time of 0 is filled in
   std::function<void(const std::string& reason)> fail_task;  ///< every process is killed, the task becomes FAILED
 };
@@ -27,6 +27,12 @@ struct WatchContext {
 class Watcher {
  public:
   virtual ~Watcher() = default;
+  /// A run has ended, and this is what it has used in all; the machine hears of it next.
+  virtual void run_ended(const std::string& /*process*/, const Usage&) {}
+  /// The sandbox has died; the machine hears of it next.
+  virtual void sandbox_ended() {}
+  /// Adds to the task's usage what its cgroup forgets with a run's.
+  virtual void complete(Usage&) const {}
   /// Fills in what it knows of a sample of the whole task.
   virtual void add_to(SampleRecord&) const {}
 };

@@ -2,6 +2,7 @@
 
 #include "thermos/runner/disk_watch.h"
 #include "thermos/runner/fetch_watch.h"
+#include "thermos/runner/memory_watch.h"
 #include "thermos/runner/output_watch.h"
 #include "thermos/runner/port_watch.h"
 
@@ -9,6 +10,7 @@ namespace dewar {
 
 std::vector<std::unique_ptr<Watcher>> make_watchers(const WatchContext& context) {
   std::vector<std::unique_ptr<Watcher>> watchers;
+  watchers.push_back(std::make_unique<MemoryWatch>(context));
   const Network network = context.spec.sandbox.network;
   if (!context.spec.fetcher.empty()) watchers.push_back(std::make_unique<FetchWatch>(context));
   if (network == Network::kHost) watchers.push_back(std::make_unique<PortWatch>(context));

@@ -2,8 +2,12 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <cmath>
 
+#include "base/cpu_list.h"
+#include "base/units.h"
 #include "isolation/capabilities.h"
+#include "isolation/cgroup/knobs.h"
 #include "thermos/spec/task_fields.h"
 
 namespace dewar {
@@ -180,6 +184,79 @@ void read_root(Reading& reading, const Node& node, SandboxSpec& out) {
     reading.complain(node.place, "'/' is more than any task may see; leave 'root' out for the host's");
 }
 
+// limits -------------------------------------------------------------------------------------------------------------
+
+void read_cpuset(Reading& reading, const Node& node, SandboxSpec& out) {
+  std::string list;
+  if (!reading.text(node, list)) return;
+  if (parse_cpu_list(list).empty()) {
+    reading.wrong(node, "a list of cores like 0-3,8");
+  } else {
+    out.limits.cpuset = std::move(list);
+  }
+}
+
+constexpr std::uint64_t kLeastRate = 4096;  // less than a page a second is a mistake
+
+constexpr Field<IoLimits> kIoFields[] = {
+    {"weight", whole_field<&IoLimits::weight, 1, 10000>},
+    {"read_bps", [](Reading& r, const Node& n, IoLimits& io) { r.bytes(n, io.read_bps, kLeastRate); }},
+    {"write_bps", [](Reading& r, const Node& n, IoLimits& io) { r.bytes(n, io.write_bps, kLeastRate); }},
+    {"read_iops", whole_field<&IoLimits::read_iops, 1>},
+    {"write_iops", whole_field<&IoLimits::write_iops, 1>},
+};
+
+void read_hugetlb(Reading& reading, const Node& node, SandboxSpec& out) {
+  if (!reading.is_map(node)) return;
+  for (const Node& item : node.items) {
+    const auto size = parse_bytes(item.key);
+    const bool spelled =
+        size && *size > 0 && item.key == page_size_name("hugepages-" + std::to_string(*size >> 10) + "kB");
+    if (!spelled) {
+      reading.complain(item.key_place, quoted(item.key) + " is no size of huge pages, like 2MB or 1GB");
+      continue;
+    }
+    std::uint64_t limit = 0;
+    if (!reading.bytes(item, limit, *size)) continue;
+    if (limit % *size != 0) reading.complain(item.place, label(item) + " must be a multiple of " + item.key);
+    out.limits.hugetlb[item.key] = limit;
+  }
+}
+
+void read_oom_score_adj(Reading& reading, const Node& node, SandboxSpec& out) {
+  double value = 0;
+  if (!reading.number(node, value, -1000, 1000)) return;
+  if (value != std::floor(value)) {
+    reading.wrong(node, "a whole number from -1000 to 1000");
+  } else {
+    out.oom_score_adj = static_cast<int>(value);
+  }
+}
+
+// devices ------------------------------------------------------------------------------------------------------------
+
+/// "/dev/kvm", or "/dev/kvm:r".
+void read_devices(Reading& reading, const Node& node, SandboxSpec& out) {
+  if (!reading.is_list(node)) return;
+  for (const Node& item : node.items) {
+    DeviceRule rule;
+    if (!reading.text(item, rule.path)) continue;
+    if (const std::size_t colon = rule.path.find(':'); colon != std::string::npos) {
+      rule.access = rule.path.substr(colon + 1);
+      rule.path.resize(colon);
+    }
+    const bool access = rule.access == "r" || rule.access == "w" || rule.access == "rw" || rule.access == "rwm" ||
+                        rule.access == "rm" || rule.access == "wm";
+    if (!clean_path(rule.path) || !rule.path.starts_with("/dev/") || !access) {
+      reading.wrong(item, "'/dev/name', or with ':' and what may be done with it: r, w, rw, and m for mknod");
+      continue;
+    }
+    if (std::ranges::find(out.devices, rule.path, &DeviceRule::path) != out.devices.end())
+      reading.complain(item.place, quoted(rule.path) + " is given twice");
+    out.devices.push_back(std::move(rule));
+  }
+}
+
 void read_network(Reading& reading, const Node& node, SandboxSpec& out) {
   reading.choice(node, out.network, {{"host", Network::kHost}, {"none", Network::kNone}, {"bridge", Network::kBridge}});
 }
@@ -208,6 +285,12 @@ constexpr Field<SandboxSpec> kSandboxFields[] = {
     // The kernel's shortest quota is 1 ms of a 100 ms period.
     {"cpu_quota", [](Reading& r, const Node& n, SandboxSpec& s) { r.number(n, s.limits.cpu_quota, 0.01, 100'000); }},
     {"swap", [](Reading& r, const Node& n, SandboxSpec& s) { r.bytes(n, s.limits.swap); }},
+    {"cpuset", read_cpuset},
+    {"memory_soft", [](Reading& r, const Node& n, SandboxSpec& s) { r.bytes(n, s.limits.memory_soft, kPage); }},
+    {"io", [](Reading& r, const Node& n, SandboxSpec& s) { r.fields(n, kIoFields, s.limits.io); }},
+    {"hugetlb", read_hugetlb},
+    {"oom_score_adj", read_oom_score_adj},
+    {"devices", read_devices},
     {"inodes", [](Reading& r, const Node& n, SandboxSpec& s) { r.whole(n, s.disk.inodes, 1); }},
     {"log_quota", [](Reading& r, const Node& n, SandboxSpec& s) { r.bytes(n, s.disk.logs, 1); }},
     {"capabilities", read_capabilities},

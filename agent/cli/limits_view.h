@@ -1,0 +1,17 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/json_writer.h"
+#include "isolation/sandbox_spec.h"
+
+namespace dewar {
+
+/// The object that `dewar run -o json` and `dewar limits -o json` have: null for no limit, sizes in bytes.
+void put_limits(JsonWriter& json, const Limits& limits);
+
+/// One line a limit, aligned; "none" where there is none.
+std::vector<std::string> limits_lines(const Limits& limits);
+
+}  // namespace dewar

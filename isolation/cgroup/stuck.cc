@@ -1,0 +1,34 @@
+#include "isolation/cgroup/stuck.h"
+
+#include "base/files.h"
+#include "isolation/cgroup/members.h"
+
+namespace dewar {
+namespace {
+
+/// "pid (name) state …"; a name may hold anything, also ')'.
+std::string describe(pid_t pid) {
+  const std::string folder = "/proc/" + std::to_string(pid);
+  const auto stat = read_file(folder + "/stat");
+  const std::size_t open = stat ? stat->find('(') : std::string::npos, close = stat ? stat->rfind(')') : open;
+  if (open == std::string::npos || close == std::string::npos || close + 2 >= stat->size()) return "";
+  std::string words =
+      stat->substr(open + 1, close - open - 1) + " (pid " + std::to_string(pid) + ", state " + (*stat)[close + 2] + ")";
+  const auto where = read_file(folder + "/wchan");
+  if (where && !where->empty() && *where != "0") words += " in " + *where;
+  return words;
+}
+
+}  // namespace
+
+std::vector<std::string> describe_members(const std::string& folder, std::size_t most) {
+  std::vector<std::string> all;
+  const auto pids = members(folder);
+  for (const pid_t pid : pids ? *pids : std::vector<pid_t>{}) {
+    if (all.size() == most) break;
+    if (std::string words = describe(pid); !words.empty()) all.push_back(std::move(words));
+  }
+  return all;
+}
+
+}  // namespace dewar

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <set>
+#include <string>
+
+#include "thermos/runner/watcher.h"
+
+namespace dewar {
+
+/// Keeps a running task's limits: writes down what they are, changes them on request, and looks every five seconds
+/// whether somebody else has changed, emptied, frozen or removed the task's groups (the kernel tells nobody of it).
+/// What was changed is put back and told; a task whose group is gone is ended, for nothing would limit it any more.
+class LimitsWatch final : public Watcher {
+ public:
+  explicit LimitsWatch(const WatchContext& context);
+  ~LimitsWatch() override;
+
+  /// Changes what `words` name (thermos/limits_text.h): all of it, or nothing.
+  Result<void> change(const std::string& words);
+  void run_ended(const std::string& process, const Usage& used) override;
+
+ private:
+  void look();
+  void put_back();
+  void find_strays();
+  void tell_if_frozen();
+  void tell_refused_forks();
+  void tell(const std::string& words) { context_.tell({0, "limits", "", 0, words}); }
+
+  WatchContext context_;
+  Limits limits_;  ///< as the kernel said when they were last set
+  EventLoop::TimerId timer_ = 0;
+  std::set<pid_t> strays_;  ///< told already
+  std::string trouble_;     ///< told already
+  bool frozen_ = false, forks_told_ = false;
+};
+
+}  // namespace dewar
