@@ -1,6 +1,7 @@
 // The rules on the repository itself.
 #include <gtest/gtest.h>
 
+#include "tests/lint/coverage.h"
 #include "tests/lint/rules.h"
 
 namespace dewar::lint {
@@ -27,6 +28,7 @@ class TreeTest : public testing::Test {
 TEST_F(TreeTest, IncludesGoDownOnly) { expect_none(check_floors(tree_)); }
 TEST_F(TreeTest, NoTwoModulesIncludeEachOther) { expect_none(check_cycles(tree_)); }
 TEST_F(TreeTest, FilesAndFunctionsStayShort) { expect_none(check_sizes(tree_)); }
+TEST_F(TreeTest, EveryAttackFaultAndLimitHasATestAndTheTablesSayWhich) { expect_none(check_coverage(tree_)); }
 TEST_F(TreeTest, NoPromisesAreLeftInTheCode) { expect_none(check_promises(tree_)); }
 
 }  // namespace
