@@ -295,7 +295,8 @@ Policy make_policy(const std::vector<Entry>& entries, const std::vector<Machine>
     ArchRules& arch = machine.library == SCMP_ARCH_X32 ? policy.architectures.front() : policy.architectures.back();
     if (machine.library == SCMP_ARCH_X32) arch.with_x32 = true;
     for (const Entry& entry : entries) add_rules(entry, machine, arch.rules);
-    std::ranges::stable_partition(arch.rules, [](const CallRule& rule) { return !rule.tests.empty(); });
+    std::stable_partition(arch.rules.begin(), arch.rules.end(),
+                          [](const CallRule& rule) { return !rule.tests.empty(); });
   }
   return policy;
 }
