@@ -60,11 +60,13 @@ std::string without_secrets(std::string words, const TransferOrder& order) {
       at = end + 1;
     }
   }
-  const std::string shown = shown_uri(uri);
-  if (const std::size_t at = uri.find('@'); at != std::string::npos && shown.find('@') == std::string::npos) {
-    const std::size_t start = uri.find("://") + 3;
-    secrets.push_back(uri.substr(start, at - start));
-    secrets.push_back(uri.substr(uri.find(':', start) + 1, at - uri.find(':', start) - 1));
+  if (const std::size_t colon = uri.find("://"); colon != std::string::npos) {
+    const std::string authority = uri.substr(colon + 3, uri.find_first_of("/?#", colon + 3) - colon - 3);
+    const std::string user = authority.substr(0, std::min(authority.rfind('@'), authority.size()));
+    if (!user.empty() && user.size() < authority.size()) {
+      secrets.push_back(user);
+      secrets.push_back(user.substr(std::min(user.find(':'), user.size() - 1) + 1));
+    }
   }
   std::ranges::sort(secrets, {}, [](const std::string& secret) { return ~secret.size(); });  // the longest first
   for (const std::string& secret : secrets) {

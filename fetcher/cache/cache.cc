@@ -240,7 +240,24 @@ Result<std::vector<CacheEntry>> Cache::make_room(std::uint64_t for_bytes, std::u
     held -= found.entry.bytes;
     gone.push_back(found.entry);
   }
+  if (!gone.empty()) DEWAR_TRY(forget_notes(gone));
   return gone;
+}
+
+/// Notes of what is gone lead nowhere; without this they would be kept for ever.
+Result<void> Cache::forget_notes(const std::vector<CacheEntry>& gone) const {
+  for (const std::string& user : DEWAR_TRY(list_dir(folder_ + "/notes"))) {
+    const std::string folder = folder_ + "/notes/" + user;
+    for (const std::string& name : DEWAR_TRY(list_dir(folder))) {
+      const auto bytes = read_file(folder + "/" + name, 1u << 20);
+      const auto note = bytes ? decode_document<CacheNote>(kNote, *bytes) : Result<CacheNote>(fail("unreadable"));
+      const bool stale = !note || std::ranges::any_of(gone, [&](const CacheEntry& entry) {
+        return entry.sha256 == note->sha256 && entry.owner == (note->is_private ? user : "shared");
+      });
+      if (stale) ::unlink((folder + "/" + name).c_str());
+    }
+  }
+  return {};
 }
 
 Result<std::vector<CacheEntry>> Cache::list() {

@@ -103,6 +103,7 @@ class Cache {
   Result<UniqueFd> whole_lock() const;
   Result<std::vector<Found>> entries() const;
   Result<std::vector<CacheEntry>> make_room(std::uint64_t for_bytes, std::uint64_t limit);
+  Result<void> forget_notes(const std::vector<CacheEntry>& gone) const;
   Result<void> trust_again(const std::string& sha256, const CacheOwner& owner);
   std::string blob(const CacheOwner& owner, const std::string& sha256) const;
   std::string note_path(uid_t user, const std::string& uri) const;

@@ -91,6 +91,7 @@ TEST_F(CacheTest, TheLongestUnusedGoesFirstAndWhatIsInUseStays) {
   const std::string a(10, 'a'), b(10, 'b'), c(10, 'c'), d(10, 'd'), huge(31, 'x');
   for (const std::string& bytes : {a, b, c}) {
     ASSERT_TRUE(keep(cache, bytes));
+    ASSERT_TRUE(cache.take_note(kAlice, "http://h/" + bytes.substr(0, 1), {"http://h/", sha256(bytes), "", "", false}));
     const timespec old[2] = {{0, UTIME_OMIT}, {1'000'000 + bytes[0], 0}};
     ASSERT_EQ(::utimensat(AT_FDCWD, (folder / "cache/blobs/shared/" + sha256(bytes)).c_str(), old, 0), 0);
   }
@@ -107,6 +108,8 @@ TEST_F(CacheTest, TheLongestUnusedGoesFirstAndWhatIsInUseStays) {
   const auto gone = cache.evict(0);
   ASSERT_TRUE(gone);
   EXPECT_EQ(gone->size(), 2u);
+  EXPECT_FALSE(*cache.note(kAlice, "http://h/c"));  // notes of what is gone go too
+  EXPECT_TRUE(*cache.note(kAlice, "http://h/a"));
   EXPECT_EQ(cache.list()->size(), 1u);
 }
 
