@@ -107,34 +107,12 @@ processes:
 
 // covers: F14
 TEST(Fault, TenThousandOrphansAreReaped) {
-  TaskRun task(R"yaml(
-name: t
-sandbox: {pids: 500}
-processes:
-  - name: p
-    cmdline: |
-      exec python3 -c '
-      import os, time
-      for n in range(10000):
-          while True:
-              try:
-                  child = os.fork()
-                  break
-              except OSError:
-                  time.sleep(0.01)
-          if child == 0:
-              try:
-                  if os.fork() == 0: os._exit(0)
-              except OSError: pass
-              os._exit(0)
-          os.waitpid(child, 0)
-      open("done", "w")
-      while not os.path.exists("stop"): time.sleep(0.05)
-      '
-)yaml");
+  const std::string bin = DEWAR_BIN;
+  TaskRun task("name: t\nsandbox: {pids: 500, binds: [" + bin + "]}\nprocesses:\n- {name: p, cmdline: '" + bin +
+               "/testcase orphans 10000 && touch done; while [ ! -e stop ]; do sleep 0.05; done'}\n");
   task.start();
   task.wait_file("done");
-  EXPECT_TRUE(eventually([&] { return group_of(task).usage()->pids <= 3; })) << "init, python and at most a shell";
+  EXPECT_TRUE(eventually([&] { return group_of(task).usage()->pids <= 3; })) << "init, the shell and its sleep";
   ASSERT_TRUE(replace_file(task.sandbox() + "/stop", ""));
   EXPECT_EQ(task.wait_end().state(), TaskState::kSuccess);
 }

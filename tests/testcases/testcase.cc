@@ -43,6 +43,21 @@ int touch(long bytes) {
   return 0;
 }
 
+/// orphans COUNT: so many processes whose parent has ended, each of which then ends itself.
+int orphans(long count) {
+  while (count > 0) {
+    const pid_t child = ::fork();
+    if (child == 0) ::_exit(::fork() < 0 ? 1 : 0);
+    int status = 0;
+    if (child > 0 && ::waitpid(child, &status, 0) == child && status == 0) {
+      --count;
+    } else {
+      ::sched_yield();  // there is no room until some have been reaped
+    }
+  }
+  return 0;
+}
+
 /// hold BYTES: uses so much memory until killed.
 int hold(long bytes) {
   if (touch(bytes) != 0) return 1;
@@ -186,6 +201,7 @@ int wait_for_ever() {
 int main(int argc, char** argv) {
   const std::map<std::string, std::function<int(long)>> acts = {
       {"touch", touch},
+      {"orphans", orphans},
       {"hold", hold},
       {"fork", fork_past},
       {"bomb", [](long) { return bomb(); }},
