@@ -12,7 +12,7 @@ namespace {
 TaskSpec task(const std::string& yaml) {
   TaskReading reading = read_task(yaml);
   EXPECT_TRUE(reading.spec) << show_complaints("task.yaml", yaml, reading.complaints);
-  return reading.spec.value_or(TaskSpec{});
+  return reading.spec ? *std::move(reading.spec) : TaskSpec{};
 }
 
 const std::string kTask = "name: web\nprocesses: [{name: p, cmdline: 'echo {{thermos.ports[http]}}'}]\n";
