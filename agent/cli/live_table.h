@@ -1,5 +1,5 @@
-// A task as a table: a header line, then a process a row in the order of the graph, with why a run failed beneath it, and
-// the last events.
+// A task as a table: a header line, then a process a row in the order of the graph, with why a run failed beneath it,
+// and the last events.
 #pragma once
 
 #include <cstddef>

@@ -61,10 +61,11 @@ TEST_F(TaskCommands, ValidateTellsEveryComplaintAndExitsWithTwo) {
   const std::string path = file("bad.yaml", kBad);
   const Outcome outcome = dewar({"validate", path});
   EXPECT_THAT(outcome.out, IsEmpty());
-  EXPECT_EQ(outcome.err,
-            path + ":2:13: error: a process needs a 'cmdline'\n    processes: [{name: a}]\n                ^\n" + path +
-                ":3:1: error: unknown key 'max_failure'; did you mean 'max_failures'?\n" +
-                "    max_failure: 2\n    ^\n");
+  EXPECT_EQ(
+      outcome.err,
+      path + ":2:13: error: a process needs a 'cmdline' or a 'fetch'\n    processes: [{name: a}]\n                ^\n" +
+          path + ":3:1: error: unknown key 'max_failure'; did you mean 'max_failures'?\n" +
+          "    max_failure: 2\n    ^\n");
   EXPECT_EQ(outcome.status, 2);
 }
 

@@ -140,7 +140,8 @@ TEST(TaskJson, TellsTasksApartThatDifferOnlyInTheirSandboxOrService) {
   const std::string plain = task_json(task_of(with_process("")));
   for (const char* more : {"sandbox: {network: none}", "sandbox: {environment: {A: b}}", "sandbox: {pids: 5}",
                            "sandbox: {rlimits: {core: 0}}", "ports: [http]", "logger: {destination: none}",
-                           "sandbox: {binds: [/opt]}", "sandbox: {log_quota: 5KB}", "sandbox: {inodes: 5}", "sandbox: {log_quota: 5KB}", "sandbox: {seccomp: unconfined}"}) {
+                           "sandbox: {binds: [/opt]}", "sandbox: {log_quota: 5KB}", "sandbox: {inodes: 5}",
+                           "sandbox: {log_quota: 5KB}", "sandbox: {seccomp: unconfined}"}) {
     EXPECT_NE(task_json(task_of(with_process(more))), plain) << more;
   }
 }

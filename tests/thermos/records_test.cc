@@ -45,7 +45,8 @@ TaskRecord active() {
 /// One of each kind, with every field filled in.
 std::vector<Record> full_records() {
   const Usage usage{1, 2, 3, 4, 5, 6};
-  HeaderRecord header{"task-1", 1700000000123, "/box", "/box/.logs", "host1", "www", 33, {{"http", 80}, {"", -1}}, "10.82.0.5"};
+  HeaderRecord header{"task-1",   1700000000123, "/box", "/box/.logs", "host1", "www", 33, {{"http", 80}, {"", -1}},
+                      "10.82.0.5"};
   ProcessRecord process = forked();
   process.state = ProcessState::kKilled;
   process.start_time = 1.5, process.stop_time = 2.5;

@@ -1,5 +1,5 @@
-// limit_receive PORT PATH FILE: one HTTP/1.0 GET from 127.0.0.1 into a file, by recv(2) and write(2) with a big buffer: the
-// least that a download can cost.
+// limit_receive PORT PATH FILE: one HTTP/1.0 GET from 127.0.0.1 into a file, by recv(2) and write(2) with a big buffer:
+// the least that a download can cost.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <sys/socket.h>
