@@ -243,7 +243,10 @@ class HttpRequest final : public CurlRequest {
     curl_easy_getinfo(handle(), CURLINFO_RETRY_AFTER, &after);
     result_.wait_before = std::chrono::seconds(std::clamp<curl_off_t>(after, 0, 60));
     std::string shown;
-    for (const char c : body()) shown += static_cast<unsigned char>(c) < 32 || c == 127 ? ' ' : c;
+    for (const char c : body()) {
+      const bool blank = static_cast<unsigned char>(c) <= 32 || c == 127;
+      if (!blank || !shown.ends_with(' ')) shown += blank ? ' ' : c;
+    }
     shown = trimmed(shown);
     if (!shown.empty()) result_.detail = "last body: \"" + shown + "\"";
     // 404 too: what was uploaded a moment ago is not on every server of a store yet.
