@@ -1,5 +1,10 @@
 // ftp and ftps, in binary and passive mode.
+#include <strings.h>
+
+#include <algorithm>
+
 #include "fetcher/schemes/curl.h"
+#include "fetcher/uri.h"
 
 namespace dewar {
 namespace {
@@ -14,10 +19,14 @@ class FtpRequest final : public CurlRequest {
     curl_easy_setopt(handle(), CURLOPT_URL, order.uri.c_str());
     curl_easy_setopt(handle(), CURLOPT_FTP_SKIP_PASV_IP, 1L);  // the data come from where the orders went
     curl_easy_setopt(handle(), CURLOPT_RESUME_FROM_LARGE, static_cast<curl_off_t>(order.offset));
+    curl_easy_setopt(handle(), CURLOPT_USE_SSL,
+                     scheme_of(order.uri) == "ftps" ? CURLUSESSL_ALL : CURLUSESSL_NONE);  // the data too, or nothing
+    curl_easy_setopt(handle(), CURLOPT_FAILONERROR, 1L);  // through a proxy it is HTTP; its page is not the file
+    if (!add_credential()) return std::move(result_);
     const CURLcode code = run();
     if (code == CURLE_OK) {
       finish(TransferEnd::kComplete, "");
-    } else if (code == CURLE_BAD_DOWNLOAD_RESUME || code == CURLE_RANGE_ERROR) {
+    } else if (code == CURLE_BAD_DOWNLOAD_RESUME || code == CURLE_RANGE_ERROR || code == CURLE_FTP_COULDNT_USE_REST) {
       finish(TransferEnd::kRestart, "the server cannot go on in the middle");
     } else {
       explain(code);
@@ -26,6 +35,27 @@ class FtpRequest final : public CurlRequest {
   }
 
  private:
+  /// To the hosts that the operator's file names, and to no other.
+  bool add_credential() {
+    const Credential& credential = context_.order.credential;
+    if (credential.user.empty()) return true;
+    const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> url(curl_url(), curl_url_cleanup);
+    char* host = nullptr;
+    if (curl_url_set(url.get(), CURLUPART_URL, context_.order.uri.c_str(), 0) != CURLUE_OK ||
+        curl_url_get(url.get(), CURLUPART_HOST, &host, 0) != CURLUE_OK)
+      return finish(TransferEnd::kRefused, "it is no URL that libcurl reads"), false;
+    const std::unique_ptr<char, decltype(&curl_free)> owned(host, curl_free);
+    if (std::ranges::none_of(credential.hosts, [&](auto& one) { return ::strcasecmp(one.c_str(), host) == 0; }))
+      return true;
+    if (scheme_of(context_.order.uri) != "ftps" && !credential.plain) {
+      finish(TransferEnd::kRefused, "its credential is not sent without TLS; use ftps, or write 'plain yes' into it");
+      return false;
+    }
+    curl_easy_setopt(handle(), CURLOPT_USERNAME, credential.user.c_str());
+    curl_easy_setopt(handle(), CURLOPT_PASSWORD, credential.password.c_str());
+    return true;
+  }
+
   bool begin() override {
     curl_off_t size = -1;
     curl_easy_getinfo(handle(), CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &size);
