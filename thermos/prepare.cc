@@ -24,6 +24,7 @@
 #include "isolation/seccomp/profile.h"
 #include "thermos/bridge.h"
 #include "thermos/events.h"
+#include "thermos/inotify_room.h"
 #include "thermos/ports.h"
 #include "thermos/programs.h"
 #include "thermos/spec/bind.h"
@@ -109,6 +110,7 @@ Result<void> settle_limits(Limits& limits, const std::string& folder) {
 
 /// What depends on this host and this version of Dewar, not on the task: also made anew when a task is taken over.
 Result<void> fill_in_host(RunnerSpec& spec, const RunRequest& request) {
+  (void)make_room_for_inotify();  // without it some tasks run, and dewar doctor tells how many
   if (!is_there(spec.cgroups)) spec.cgroups = DEWAR_TRY(prepare_host_cgroups(kCgroupName, request.cgroup));
   DEWAR_TRY(check_kept_capabilities(spec.sandbox));
   spec.capabilities = DEWAR_TRY(parse_capabilities(spec.sandbox.keep_capabilities));

@@ -1,9 +1,12 @@
 #include "thermos/prepare.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "base/files.h"
 #include "tests/support/temp_folder.h"
+#include "thermos/inotify_room.h"
 #include "thermos/spec/reader.h"
 
 namespace dewar {
@@ -28,6 +31,24 @@ TEST(TaskId, TheDefaultIsTheNameAndTheTime) {
   EXPECT_EQ(default_task_id("my web/1", 1700000000), "my-web-1-20231114-221320.000000");
   EXPECT_TRUE(check_task_id(default_task_id("", 0)));
   EXPECT_TRUE(check_task_id(default_task_id("-- ", 0)));
+}
+
+TEST(Prepare, MakesRoomForTheWatchesOfManyRunners) {
+  if (!make_room_for_inotify_allowed()) GTEST_SKIP() << "this host's settings cannot be changed from here";
+  constexpr char kKnob[] = "/proc/sys/fs/inotify/max_user_instances";
+  const auto before = read_file(kKnob);
+  ASSERT_TRUE(before);
+  const auto set = [&](const std::string& text) {
+    const auto knob = open_file(kKnob, O_WRONLY);
+    return knob && write_all(knob->get(), text, kKnob);
+  };
+  ASSERT_TRUE(set("128"));
+  const TempFolder work;
+  EXPECT_TRUE(prepare_run(task(kTask), {work.path(), "id", "nobody", {}, false, 0}));
+  const auto room = inotify_instances();
+  ASSERT_TRUE(room) << room.error().message();
+  EXPECT_EQ(*room, kInotifyInstances);
+  EXPECT_TRUE(set(*before));
 }
 
 TEST(Prepare, MakesTheFoldersForRootAndTheTasksUser) {

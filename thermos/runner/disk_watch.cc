@@ -19,7 +19,7 @@ constexpr Duration kLapPause = 10s;  // from the beginning of one lap to that of
 constexpr Duration kGrace = 10s;     // from the event to the end of the task
 constexpr Duration kQuotaNear = 1s, kQuotaFar = 5s;
 constexpr Duration kMostWalk = 2s;    // of work, to name the biggest folders
-constexpr Duration kLastWalk = 50ms;  // the same, when the task has ended
+constexpr Duration kLastWalk = 500ms;  // the same, when the task has ended
 constexpr std::uint64_t kNearlyFull = 64u << 10;
 constexpr std::size_t kNamed = 3, kLongestPath = 120;
 // How long to pause after a slice, in lengths of the slice: at most 1/20 of a core is worked, 1/100 while nothing has

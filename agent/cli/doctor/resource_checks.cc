@@ -11,6 +11,7 @@
 #include "base/units.h"
 #include "isolation/disk/project_quota.h"
 #include "thermos/bridge.h"
+#include "thermos/inotify_room.h"
 
 namespace dewar {
 namespace {
@@ -41,6 +42,18 @@ Finding descriptors(const DoctorHost&) {
   const std::string words = std::to_string(limit.rlim_cur) + " at once, up to " + std::to_string(limit.rlim_max);
   constexpr rlim_t kFew = 4096;
   return limit.rlim_max >= kFew ? ok(words) : degraded(words, "raise it: ulimit -Hn, or LimitNOFILE= of the unit");
+}
+
+Finding watches(const DoctorHost&) {
+  constexpr std::uint64_t kOfATask = 5;
+  const auto instances = inotify_instances();
+  if (!instances) return degraded(instances.error().message(), "mount /proc");
+  const std::string words = std::to_string(*instances) + " inotify instances";
+  if (*instances >= kInotifyInstances) return ok(words);
+  const std::string wanted = std::to_string(kInotifyInstances);
+  if (make_room_for_inotify_allowed()) return ok(words + ", which dewar run makes " + wanted);
+  return degraded(words + ": enough for " + std::to_string(*instances / kOfATask) + " tasks at once",
+                  "sysctl fs.inotify.max_user_instances=" + wanted);
 }
 
 Finding space(const DoctorHost& host) {
@@ -74,9 +87,9 @@ Finding bridge(const DoctorHost&) {
 }
 
 constexpr std::array kChecks = {
-    Check{"resources", "memory", memory},    Check{"resources", "descriptors", descriptors},
-    Check{"resources", "disk space", space}, Check{"resources", "disk limits", disk_limits},
-    Check{"resources", "bridge", bridge},
+    Check{"resources", "memory", memory},           Check{"resources", "descriptors", descriptors},
+    Check{"resources", "watches", watches},         Check{"resources", "disk space", space},
+    Check{"resources", "disk limits", disk_limits}, Check{"resources", "bridge", bridge},
 };
 
 }  // namespace
