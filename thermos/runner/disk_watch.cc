@@ -18,7 +18,7 @@ constexpr Duration kInterval = 1s;   // changes are looked at together
 constexpr Duration kLapPause = 10s;  // from the beginning of one lap to that of the next
 constexpr Duration kGrace = 10s;     // from the event to the end of the task
 constexpr Duration kQuotaNear = 1s, kQuotaFar = 5s;
-constexpr Duration kMostWalk = 2s;    // of work, to name the biggest folders
+constexpr Duration kMostWalk = 2s;     // of work, to name the biggest folders
 constexpr Duration kLastWalk = 500ms;  // the same, when the task has ended
 constexpr std::uint64_t kNearlyFull = 64u << 10;
 constexpr std::size_t kNamed = 3, kLongestPath = 120;
