@@ -117,6 +117,11 @@ Result<AddressRule> parse_address_rule(std::string_view text, bool allow) {
   return rule;
 }
 
+bool is_address_in(std::string_view address, std::string_view range) {
+  const auto one = parse_address_rule(address, false), all = parse_address_rule(range, false);
+  return one && all && address.find('/') == std::string_view::npos && fits(one->address, all->address, all->bits);
+}
+
 std::string address_refusal(const sockaddr& address, const std::vector<AddressRule>& rules, bool loopback) {
   const auto bytes = bytes_of(address);
   if (!bytes) return "an address that is neither IPv4 nor IPv6";

@@ -26,6 +26,9 @@ struct AddressRule {
 /// "10.0.0.0/8", "fd00::/8", "169.254.169.254". Errors: words.
 Result<AddressRule> parse_address_rule(std::string_view text, bool allow);
 
+/// Whether `address` is one, written as in a rule, and lies in `range`.
+bool is_address_in(std::string_view address, std::string_view range);
+
 /// Empty if `address` may be connected to; else why not: "169.254.169.254 is a link-local address". `rules` come before
 /// the usual ones: nothing link-local, multicast or reserved, no metadata service; loopback only if `loopback`.
 /// An IPv4 address inside an IPv6 one (mapped, compatible, NAT64, 6to4) is looked at as such.

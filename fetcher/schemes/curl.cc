@@ -1,5 +1,6 @@
 #include "fetcher/schemes/curl.h"
 
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,6 +22,27 @@ long milliseconds(Duration span) {
       std::max<std::int64_t>(1, std::chrono::duration_cast<std::chrono::milliseconds>(span).count()));
 }
 
+/// `no_proxy` as curl takes it: '*', names that stand for all below them too, addresses, ranges.
+bool goes_past_proxy(std::string host, std::string_view no_proxy) {
+  if (host.starts_with('[')) host = host.substr(1, host.find(']') - 1);
+  if (host.ends_with('.')) host.pop_back();
+  const auto ends_as = [&](std::string_view name) {
+    return host.size() >= name.size() &&
+           ::strncasecmp(host.data() + host.size() - name.size(), name.data(), name.size()) == 0 &&
+           (host.size() == name.size() || host[host.size() - name.size() - 1] == '.');
+  };
+  while (!no_proxy.empty()) {
+    const std::size_t end = std::min(no_proxy.find_first_of(", \t"), no_proxy.size());
+    std::string_view entry = no_proxy.substr(0, end);
+    no_proxy.remove_prefix(std::min(end + 1, no_proxy.size()));
+    if (entry == "*" || is_address_in(host, entry)) return true;
+    if (entry.starts_with('.')) entry.remove_prefix(1);
+    if (entry.ends_with('.')) entry.remove_suffix(1);
+    if (!entry.empty() && ends_as(entry)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 CurlRequest::CurlRequest(const TransferContext& context) : context_(context), handle_(curl_easy_init()) {
@@ -34,8 +56,7 @@ CurlRequest::CurlRequest(const TransferContext& context) : context_(context), ha
   curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
   curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(config.connect_timeout));
   curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, milliseconds(context.order.timeout));
-  curl_easy_setopt(curl, CURLOPT_PROXY, config.proxy.c_str());  // "" also: nothing from the environment
-  curl_easy_setopt(curl, CURLOPT_NOPROXY, config.no_proxy.c_str());
+  curl_easy_setopt(curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);  // they are the proxy's, not the artifact's
   if (!config.ca_bundle.empty()) {
     curl_easy_setopt(curl, CURLOPT_CAINFO, config.ca_bundle.c_str());
     curl_easy_setopt(curl, CURLOPT_CAPATH, nullptr);
@@ -49,6 +70,15 @@ CurlRequest::CurlRequest(const TransferContext& context) : context_(context), ha
   curl_easy_setopt(curl, CURLOPT_XFERINFODATA, this);
   curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, on_socket);
   curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, this);
+}
+
+/// Decided here and not by libcurl, so that on_socket() knows whose address it is asked about.
+void CurlRequest::choose_way(std::string host) {
+  const FetchConfig& config = context_.config;
+  through_proxy_ = !config.proxy.empty() && !goes_past_proxy(std::move(host), config.no_proxy);
+  // "" also: nothing from the environment.
+  curl_easy_setopt(handle(), CURLOPT_PROXY, through_proxy_ ? config.proxy.c_str() : "");
+  curl_easy_setopt(handle(), CURLOPT_NOPROXY, "");
 }
 
 CURLcode CurlRequest::run() {
@@ -141,7 +171,7 @@ curl_socket_t CurlRequest::on_socket(void* self, curlsocktype, curl_sockaddr* ad
   auto& request = *static_cast<CurlRequest*>(self);
   const FetchConfig& config = request.context_.config;
   // A proxy is the operator's own choice; where it connects to is its own affair.
-  if (config.proxy.empty()) {
+  if (!request.through_proxy_) {
     std::string refusal = address_refusal(address->addr, config.rules, request.context_.order.loopback);
     if (!refusal.empty()) {
       request.address_refusal_ = std::move(refusal);
@@ -155,6 +185,12 @@ void CurlRequest::explain(CURLcode code) {
   if (given_up_) return;
   if (!address_refusal_.empty() && code == CURLE_COULDNT_CONNECT)
     return finish(TransferEnd::kRefused, address_refusal_ + "; see 'Addresses' in docs/fetcher.md");
+  long proxy_said = 0;
+  curl_easy_getinfo(handle(), CURLINFO_HTTP_CONNECTCODE, &proxy_said);
+  if (proxy_said != 0 && proxy_said / 100 != 2)
+    return finish(
+        proxy_said >= 500 || proxy_said == 408 || proxy_said == 429 ? TransferEnd::kAgain : TransferEnd::kRefused,
+        "the proxy answered HTTP " + std::to_string(proxy_said));
   const std::string words = words_[0] != '\0' ? words_ : curl_easy_strerror(code);
   switch (code) {
     case CURLE_UNSUPPORTED_PROTOCOL:

@@ -27,6 +27,8 @@ class CurlRequest {
   /// Called once before the first byte that counts. False ends the transfer; result() is set.
   virtual bool begin() { return true; }
 
+  /// Through the proxy to `host`, or past it; before each run().
+  void choose_way(std::string host);
   CURLcode run();
   CURL* handle() const { return handle_.get(); }
   /// Delivers what the artifact consists of; gives up with words if it grows too big.
@@ -56,7 +58,7 @@ class CurlRequest {
   std::string other_body_, address_refusal_;
   Time started_{}, window_start_{}, told_{};
   std::uint64_t window_bytes_ = 0;
-  bool answered_ = false, begun_ = false;
+  bool answered_ = false, begun_ = false, through_proxy_ = false;
 };
 
 }  // namespace dewar

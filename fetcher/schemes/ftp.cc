@@ -22,7 +22,10 @@ class FtpRequest final : public CurlRequest {
     curl_easy_setopt(handle(), CURLOPT_USE_SSL,
                      scheme_of(order.uri) == "ftps" ? CURLUSESSL_ALL : CURLUSESSL_NONE);  // the data too, or nothing
     curl_easy_setopt(handle(), CURLOPT_FAILONERROR, 1L);  // through a proxy it is HTTP; its page is not the file
-    if (!add_credential()) return std::move(result_);
+    const std::string to = host();
+    if (to.empty()) finish(TransferEnd::kRefused, "it is no URL that libcurl reads");
+    if (given_up_ || !add_credential(to)) return std::move(result_);
+    choose_way(to);
     const CURLcode code = run();
     if (code == CURLE_OK) {
       finish(TransferEnd::kComplete, "");
@@ -35,17 +38,22 @@ class FtpRequest final : public CurlRequest {
   }
 
  private:
+  /// The URI's host, as libcurl reads it; empty if it cannot.
+  std::string host() const {
+    const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> url(curl_url(), curl_url_cleanup);
+    char* text = nullptr;
+    if (curl_url_set(url.get(), CURLUPART_URL, context_.order.uri.c_str(), 0) != CURLUE_OK ||
+        curl_url_get(url.get(), CURLUPART_HOST, &text, 0) != CURLUE_OK)
+      return {};
+    const std::unique_ptr<char, decltype(&curl_free)> owned(text, curl_free);
+    return text;
+  }
+
   /// To the hosts that the operator's file names, and to no other.
-  bool add_credential() {
+  bool add_credential(const std::string& to) {
     const Credential& credential = context_.order.credential;
     if (credential.user.empty()) return true;
-    const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> url(curl_url(), curl_url_cleanup);
-    char* host = nullptr;
-    if (curl_url_set(url.get(), CURLUPART_URL, context_.order.uri.c_str(), 0) != CURLUE_OK ||
-        curl_url_get(url.get(), CURLUPART_HOST, &host, 0) != CURLUE_OK)
-      return finish(TransferEnd::kRefused, "it is no URL that libcurl reads"), false;
-    const std::unique_ptr<char, decltype(&curl_free)> owned(host, curl_free);
-    if (std::ranges::none_of(credential.hosts, [&](auto& one) { return ::strcasecmp(one.c_str(), host) == 0; }))
+    if (std::ranges::none_of(credential.hosts, [&](auto& one) { return ::strcasecmp(one.c_str(), to.c_str()) == 0; }))
       return true;
     if (scheme_of(context_.order.uri) != "ftps" && !credential.plain) {
       finish(TransferEnd::kRefused, "its credential is not sent without TLS; use ftps, or write 'plain yes' into it");

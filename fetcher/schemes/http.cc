@@ -93,6 +93,7 @@ class HttpRequest final : public CurlRequest {
     const std::string user = url.part(CURLUPART_USER, CURLU_URLDECODE);
     const std::string password = url.part(CURLUPART_PASSWORD, CURLU_URLDECODE);
     url.strip();
+    choose_way(url.host());
     curl_easy_setopt(handle(), CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(handle(), CURLOPT_URL, url.text().c_str());
     curl_easy_setopt(handle(), CURLOPT_USERNAME, nullptr);
