@@ -86,7 +86,11 @@ Result<Image> prepare_archive(const UniqueFd& archive, const struct stat& info, 
     return done;
   };
   Image image = DEWAR_TRY(store_image(store, digest, {}, fill));
-  if (!was_known) DEWAR_TRY(replace_file(known, digest, 0600));
+  if (was_known) return image;
+  // Others may remember the same at this moment, in a temporary file of the same name.
+  const UniqueFd lock = DEWAR_TRY(open_file(known + ".lock", O_RDWR | O_CREAT, 0600));
+  if (retry_eintr([&] { return ::flock(lock.get(), LOCK_EX); }) != 0) return fail_errno("lock " + known);
+  DEWAR_TRY(replace_file(known, digest, 0600));
   return image;
 }
 
