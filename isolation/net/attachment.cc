@@ -6,17 +6,14 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/crc32c.h"
-#include "base/encoding.h"
+#include "base/document.h"
 #include "base/files.h"
 #include "isolation/net/netns.h"
 
 namespace dewar {
 namespace {
 
-constexpr std::string_view kMagic = "DWNA";
-constexpr std::uint32_t kVersion = 1;
-constexpr std::size_t kHeaderSize = 16;                   // magic, version, length and CRC of the body
+constexpr DocumentKind kDocument{"DWNA", 1, "network record"};
 constexpr auto kLongestWait = std::chrono::seconds(150);  // for others: they run a chain of plugins
 
 const std::string kRecords = "/var/lib/dewar/net";
@@ -85,30 +82,9 @@ void release_lost(const UniqueFd& lock) {
 
 }  // namespace
 
-std::string encode_attachment(const Attachment& attachment) {
-  Encoder body, header;
-  body(attachment);
-  header(kVersion, static_cast<std::uint32_t>(body.bytes().size()), crc32c(body.bytes()));
-  return std::string(kMagic) + header.take() + body.take();
-}
+std::string encode_attachment(const Attachment& attachment) { return encode_document(kDocument, attachment); }
 
-Result<Attachment> decode_attachment(std::string_view bytes) {
-  const auto unfit = [](const char* why) {
-    return fail(std::errc::bad_message, std::string("network record: ") + why);
-  };
-  if (bytes.size() < kHeaderSize || !bytes.starts_with(kMagic)) return unfit("it does not begin with 'DWNA'");
-  std::uint32_t version = 0, length = 0, sum = 0;
-  Decoder header(bytes.substr(kMagic.size(), kHeaderSize - kMagic.size()));
-  header(version, length, sum);
-  const std::string_view rest = bytes.substr(kHeaderSize);
-  if (version != kVersion) return unfit("another version");
-  if (rest.size() != length || crc32c(rest) != sum) return unfit("wrong length or checksum");
-  Attachment attachment;
-  Decoder body(rest);
-  body(attachment);
-  if (!body.complete()) return unfit("its content does not fit");
-  return attachment;
-}
+Result<Attachment> decode_attachment(std::string_view bytes) { return decode_document<Attachment>(kDocument, bytes); }
 
 Result<void> attach_network(const CniNetwork& network, const Attachee& who) {
   const UniqueFd lock = DEWAR_TRY(lock_networks());
