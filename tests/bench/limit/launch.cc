@@ -47,7 +47,7 @@ struct Options {
 
 const char* const kControllers[] = {"cpu", "memory", "pids"};
 
-std::string base_of(const std::string& controller) { return "/sys/fs/cgroup/" + controller + "/dewar-limit"; }
+std::string base_of(const std::string& controller) { return "/sys/fs/cgroup/" + controller + "/dewar-bench-limit"; }
 
 bool put(const std::string& path, const char* text) {
   const int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC);
@@ -195,7 +195,6 @@ int main(int argc, char** argv) {
   }
   for (std::thread& thread : threads) thread.join();
   const double seconds = static_cast<double>(bench::now_ns() - start) / 1e9;
-  for (const char* controller : kControllers) rmdir(base_of(controller).c_str());
   std::printf("{");
   bench::print_samples("first_us", times.first_us);
   bench::print_samples("whole_us", times.whole_us);
