@@ -1,5 +1,7 @@
 // Attacks on processes that are just entering a sandbox, and on what they bring along.
+#include <fcntl.h>
 #include <linux/capability.h>
+#include <pty.h>
 #include <sys/stat.h>
 
 #include "base/files.h"
@@ -101,6 +103,49 @@ TEST_F(EnteringTest, NobodyTypesIntoATerminal) {
     EXPECT_THAT(attack(container, "terminal", uid).output, HasSubstr("tty No such device or address"))
         << "it begins in a session without a terminal";
   }
+}
+
+/// What `act` does in a session whose terminal is a new one of the host's; its exit status, and what was typed there.
+std::pair<int, std::string> at_a_terminal(const std::function<int()>& act) {
+  int master = -1;
+  const pid_t pid = ::forkpty(&master, nullptr, nullptr, nullptr);
+  if (pid == 0) ::_exit(act());
+  const UniqueFd terminal(master);
+  std::string shown;
+  char buffer[4096];
+  for (ssize_t n = 0; (n = ::read(master, buffer, sizeof buffer)) > 0;)
+    shown.append(buffer, static_cast<std::size_t>(n));
+  return {wait_for(pid), shown};
+}
+
+// covers: S15
+TEST_F(EnteringTest, TheTerminalOfWhoStartsATaskIsOutOfItsReach) {
+  const Container container = make();
+  const auto [code, shown] = at_a_terminal([&] {
+    if (!open_file("/dev/tty", O_RDWR)) return 2;
+    for (const uid_t uid : {uid_t{0}, kSomebody}) {
+      const std::string output = attack(container, "terminal", uid).output;
+      if (!output.ends_with("tty No such device or address\n") || !breaches(output).empty()) return 3;
+    }
+    return 0;
+  });
+  EXPECT_EQ(code, 0) << shown;
+  EXPECT_EQ(shown, "") << "what is typed in is echoed";
+}
+
+/// A console of the host's that the task was granted: only the filter is left.
+// covers: S15
+TEST_F(EnteringTest, NobodyTypesOrPastesIntoAConsoleOfTheHosts) {
+  constexpr char kConsole[] = "/dev/tty9";
+  if (!open_file(kConsole, O_RDWR | O_NOCTTY)) GTEST_SKIP() << "this host has no " << kConsole;
+  spec().sandbox.devices = {{kConsole, "rw"}};
+  const Container container = make();
+  const std::string act = std::string("exec ./attack terminal ") + kConsole;
+  const Ended filtered = run(container, act, 0);
+  EXPECT_THAT(filtered.output, HasSubstr("opened\n"));
+  EXPECT_EQ(breaches(filtered.output), "");
+  const Ended open = finish(start(container, act, 0, [](AttemptRecipe& recipe) { recipe.seccomp.clear(); }));
+  EXPECT_THAT(breaches(open.output), HasSubstr("TIOCLINUX 6 on descriptor")) << "without it nothing else says no";
 }
 
 }  // namespace

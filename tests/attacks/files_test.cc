@@ -3,9 +3,12 @@
 
 #include <linux/capability.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
+#include "isolation/cgroup/devices.h"
 #include "isolation/seccomp/profile.h"
 #include "tests/attacks/attack_test.h"
+#include "tests/support/loop_device.h"
 
 namespace dewar {
 namespace {
@@ -90,13 +93,40 @@ TEST_F(FilesTest, WhatTellsOfTheHostIsEmpty) {
               AnyOf(HasSubstr("not permitted"), HasSubstr("denied")));
 }
 
+/// A disk of the host's that says "secret" to whoever can read it.
+class DiskTest : public AttackTest {
+ protected:
+  void SetUp() override {
+    AttackTest::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    std::string bytes = "secret";
+    bytes.resize(1 << 16);
+    ASSERT_TRUE(replace_file(folder("disk"), bytes));
+    disk_ = std::make_unique<LoopDevice>(folder("disk"));
+    if (disk_->path().empty()) GTEST_SKIP() << "no loop device is to be had here";
+  }
+  void TearDown() override {
+    disk_.reset();
+    AttackTest::TearDown();
+  }
+  std::string numbers() const {
+    struct stat info {};
+    EXPECT_EQ(::stat(disk().c_str(), &info), 0);
+    return std::to_string(major(info.st_rdev)) + " " + std::to_string(minor(info.st_rdev));
+  }
+  const std::string& disk() const { return disk_->path(); }
+
+ private:
+  std::unique_ptr<LoopDevice> disk_;
+};
+
 // covers: S12
-TEST_F(FilesTest, NoDeviceOfTheHostOpens) {
+TEST_F(DiskTest, NoNodeThatATaskMakesOpens) {
   const Container container = make();
   constexpr std::uint64_t kMknod = std::uint64_t{1} << CAP_MKNOD;
   for (const std::uint64_t capabilities : {std::uint64_t{0}, kMknod}) {
     for (const uid_t uid : {uid_t{0}, kSomebody}) {
-      const Ended ended = finish(start(container, "./attack devices", uid, [&](AttemptRecipe& recipe) {
+      const Ended ended = finish(start(container, "./attack devices " + numbers(), uid, [&](AttemptRecipe& recipe) {
         recipe.capabilities = capabilities;
         recipe.writable.clear();  // Landlock, where there is one, makes no nodes
       }));
@@ -104,6 +134,22 @@ TEST_F(FilesTest, NoDeviceOfTheHostOpens) {
       EXPECT_THAT(ended.output, HasSubstr("tried 30"));
     }
   }
+}
+
+/// Of all that keeps a task from a disk only the device rules of its cgroup are left here: the node is in its /dev,
+/// where nodes work, and it is root, who may read it.
+// covers: S12, limit devices
+TEST_F(DiskTest, IsReadByWhoWasGrantedItAlone) {
+  spec().sandbox.devices = {{disk(), "r"}};
+  const Container container = make();
+  const std::string read = "head -c 6 " + disk(), write = "echo x > " + disk();
+  EXPECT_EQ(run(container, read, 0).output, "secret");
+  EXPECT_THAT(run(container, write, 0).output, HasSubstr("Operation not permitted")) << "granted for reading";
+  Cgroup group = container.cgroup();
+  ASSERT_TRUE(group.allow_devices(usual_devices())) << "the grant is taken back";
+
+  EXPECT_EQ(run(container, read, 0).output,
+            "head: cannot open '" + disk() + "' for reading: Operation not permitted\n");
 }
 
 // covers: S13

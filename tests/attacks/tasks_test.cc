@@ -1,6 +1,8 @@
 // Attacks of one task on another, and on what belongs to Dewar: processes, keys, sockets, logs, the run folder.
 #include <fcntl.h>
 #include <linux/keyctl.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -85,6 +87,11 @@ class WholeTaskTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+    leaks_ = std::make_unique<LeakCheck>(task_id());
+  }
+  /// The tasks themselves are gone with the end of the test.
+  void TearDown() override {
+    if (leaks_ != nullptr) leaks_->expect_clean();
   }
   /// A task of root's, which finds the attacker as $attack.
   static std::string task(const std::string& processes, const std::string& sandbox = "") {
@@ -94,8 +101,14 @@ class WholeTaskTest : public ::testing::Test {
   static TaskRun::Options as(const std::string& user) {
     TaskRun::Options options;
     options.user = user;
+    options.task_id = task_id();
     return options;
   }
+
+ private:
+  static std::string task_id() { return "hostile" + std::to_string(::getpid()); }
+
+  std::unique_ptr<LeakCheck> leaks_;
 };
 
 // covers: S7
@@ -167,9 +180,60 @@ TEST_F(WholeTaskTest, ASetuidProgramInASandboxIsOutOfOthersReach) {
   EXPECT_EQ(wait_for(pid), 0);
 }
 
+class ExhaustTest : public AttackTest {
+ protected:
+  static constexpr std::int64_t kMemory = 48 << 20;
+
+  void SetUp() override {
+    AttackTest::SetUp();
+    spec().sandbox.limits.memory = kMemory;
+    spec().sandbox.limits.pids = 200;
+  }
+  /// What an act that is to end by itself says.
+  std::string told(const Container& container, const std::string& act) {
+    const Ended ended = attack(container, "exhaust " + act, kSomebody);
+    EXPECT_EQ(ended.code, 0) << act;
+    return ended.output;
+  }
+};
+
+// covers: S16
+TEST_F(ExhaustTest, MemoryOfEveryKindEndsAtTheTasksLimit) {
+  for (const std::string kind : {"memory", "memfd", "shm", "inodes /tmp", "inodes /dev/shm", "pipes", "sockets"}) {
+    {
+      const Container container = make();
+      const Ended ended = attack(container, "exhaust " + kind, kSomebody);
+      EXPECT_EQ(ended.code, -SIGKILL) << kind << ": " << ended.output;
+      const std::int64_t peak = container.usage()->memory_peak_bytes;
+      EXPECT_GE(peak, kMemory / 10 * 9) << kind;
+      EXPECT_LE(peak, kMemory) << kind;
+    }
+    EXPECT_TRUE(Container::sweep(spec(), 30000));
+  }
+}
+
+// covers: S16
+TEST_F(ExhaustTest, ProcessesInodesAndDescriptorsEndAtTheirs) {
+  spec().sandbox.tmpfs = {{.target = "/tmp", .size = 1u << 20, .inodes = 100}};
+  const Container container = make();
+  EXPECT_EQ(told(container, "inodes /tmp"), "99 No space left on device\n");
+  EXPECT_EQ(told(container, "inodes /"), "0 Read-only file system\n") << "elsewhere it makes none";
+  EXPECT_EQ(told(container, "processes"), "198 Resource temporarily unavailable\n") << "with PID 1 and itself";
+  Running files = start(container, "./attack exhaust files", kSomebody, [](AttemptRecipe& recipe) {
+    recipe.rlimits = {{RLIMIT_NOFILE, 100, 100}};
+  });
+  EXPECT_EQ(finish(std::move(files)).output, "97 Too many open files\n");
+  Running sent = start(container, "./attack exhaust sent", kSomebody, [](AttemptRecipe& recipe) {
+    recipe.rlimits = {{RLIMIT_NOFILE, 100, 100}};
+  });
+  EXPECT_THAT(finish(std::move(sent)).output, ::testing::EndsWith(" Too many references: cannot splice\n"))
+      << "nor are more kept in sockets";
+  EXPECT_EQ(run(container, "echo alive").output, "alive\n");
+}
+
 // covers: S16
 TEST_F(WholeTaskTest, NothingIsUnlimitedByDefault) {
-  TaskRun run(task("  - {name: look, cmdline: 'ulimit -Sn; ulimit -Hn; /attack files'}\n"), as("nobody"));
+  TaskRun run(task("  - {name: look, cmdline: 'ulimit -Sn; ulimit -Hn; /attack exhaust files'}\n"), as("nobody"));
   run.run();
   std::istringstream lines(run.output("look"));
   long soft = 0, hard = 0, opened = 0;
@@ -199,6 +263,7 @@ TEST_F(WholeTaskTest, OutputGoesWhereItShallWhateverATaskPutsThere) {
   EXPECT_EQ(run.output("after", 0, "stderr"), "more\n");
   EXPECT_EQ(read_file(host / "stdout").take(), "untouched\n");
   EXPECT_EQ(list_dir(host.path()).take(), std::vector<std::string>{"stdout"});
+  EXPECT_EQ(list_dir(run.spec().run_folder + "/.logs").take(), (std::vector<std::string>{"after", "swap"}));
 }
 
 }  // namespace

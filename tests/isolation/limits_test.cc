@@ -15,6 +15,7 @@
 #include "isolation/cgroup/members.h"
 #include "isolation/cgroup/stat.h"
 #include "tests/isolation/kernel_fixture.h"
+#include "tests/support/loop_device.h"
 #include "tests/support/temp_folder.h"
 
 namespace dewar {
@@ -334,22 +335,26 @@ std::vector<CgroupLayout> device_layouts(const std::vector<CgroupLayout>& all) {
 /// Both layers: without the controller, mknod(2) and open(2) below would work, for we are root with CAP_MKNOD.
 // covers: S12, limit devices
 TEST_F(LimitsTest, OnlyGrantedDevicesAreOpenedOrMade) {
+  ASSERT_TRUE(replace_file(folder_ / "disk-image", std::string(1 << 16, 'x')));
+  const LoopDevice disk(folder_ / "disk-image");
+  if (disk.path().empty()) GTEST_SKIP() << "no loop device is to be had here";
   if (::chdir(folder_.path().c_str()) != 0) FAIL();
-  const std::string free = run_testcase(*ScratchGroup(layout(), "free")->create_leaf("a"), {"devices"}).output;
+  const std::vector<std::string> try_all = {"devices", disk.path()};
+  const std::string free = run_testcase(*ScratchGroup(layout(), "free")->create_leaf("a"), try_all).output;
   ASSERT_THAT(free, HasSubstr("null made read\n")) << "needs CAP_MKNOD and a file system with devices";
-  ASSERT_THAT(free, HasSubstr("kmsg made read\n"));
+  ASSERT_THAT(free, HasSubstr("kmsg made read\ndisk made read\n"));
   for (const CgroupLayout& layout : device_layouts(layouts())) {
     ScratchGroup task(layout, "t");
     const auto grants = grants_for({});
     ASSERT_TRUE(grants);
     const auto allowed = task->allow_devices(*grants);
     ASSERT_TRUE(allowed) << allowed.error().message();
-    EXPECT_EQ(run_testcase(*task->create_leaf("a"), {"devices"}).output,
+    EXPECT_EQ(run_testcase(*task->create_leaf("a"), try_all).output,
               "null made read\nkmsg not made, not read\ndisk not made, not read\n");
 
     ScratchGroup more(layout, "more");
     ASSERT_TRUE(more->allow_devices(*grants_for({{"/dev/kmsg", "r"}})));
-    EXPECT_EQ(run_testcase(*more->create_leaf("a"), {"devices"}).output,
+    EXPECT_EQ(run_testcase(*more->create_leaf("a"), try_all).output,
               "null made read\nkmsg not made, read\ndisk not made, not read\n");
   }
   ASSERT_EQ(::chdir("/"), 0);

@@ -9,6 +9,7 @@
 #include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -228,15 +229,15 @@ int attack_keys() {
   return 0;
 }
 
-/// devices: nodes of the host's memory, of null and of disks, wherever it can write.
-int attack_devices() {
+/// devices MAJOR MINOR: nodes of the host's memory, of null and of disks, that one among them, wherever it can write.
+int attack_devices(unsigned disk_major, unsigned disk_minor) {
   long tried = 0;
   for (const std::string folder : {".", "/tmp", "/run", "/dev/shm", "/var/tmp", "/dev"}) {
     for (const auto& [mode, number] : {std::pair{S_IFCHR, makedev(1, 1)},
                                        {S_IFCHR, makedev(1, 3)},
                                        {S_IFBLK, makedev(8, 0)},
                                        {S_IFBLK, makedev(254, 0)},
-                                       {S_IFBLK, makedev(7, 0)}}) {
+                                       {S_IFBLK, makedev(disk_major, disk_minor)}}) {
       const std::string node = folder + "/node";
       ::unlink(node.c_str());
       ++tried;
@@ -272,17 +273,21 @@ int attack_mount_points() {
   return std::printf("tried %ld\n", tried) < 0;
 }
 
-/// terminal: types into the terminal it writes to.
-int attack_terminal() {
-  for (const int fd : {0, 1, 2}) {
+/// terminal [CONSOLE]: types into the terminals that it was given, its session's, and this one.
+int attack_terminal(const char* console) {
+  const int opened = console == nullptr ? -1 : ::open(console, O_RDWR | O_NOCTTY | O_CLOEXEC);
+  if (opened >= 0) std::printf("opened\n");
+  for (const int fd : {0, 1, 2, opened}) {
     ::ioctl(fd, TIOCSCTTY, 1);
     for (const char* byte = "evil\n"; *byte != '\0'; ++byte)
       if (::ioctl(fd, TIOCSTI, byte) == 0) breach("types into descriptor %d", fd);
-    char paste[2] = {3, 0};  // TIOCL_PASTESEL
-    if (::ioctl(fd, TIOCLINUX, paste) == 0) breach("pastes into descriptor %d", fd);
+    for (const char what : {3, 6}) {  // TIOCL_PASTESEL; TIOCL_GETSHIFTSTATE, which asks for no capability
+      char call[2] = {what, 0};
+      if (::ioctl(fd, TIOCLINUX, call) >= 0) breach("TIOCLINUX %d on descriptor %d", what, fd);
+    }
   }
-  ::ioctl(0, TIOCSTI,
-          "x");  // into its own terminal, if it has one: some kernels would say no with EIO, ours with EPERM
+  // Into its own terminal, if it has one: some kernels would say no with EIO, ours with EPERM.
+  ::ioctl(0, TIOCSTI, "x");
   std::printf("TIOCSTI %s\n", std::strerror(errno));
   return std::printf("tty %s\n", std::strerror(::open("/dev/tty", O_RDWR) < 0 ? errno : 0)) < 0;
 }
@@ -316,29 +321,123 @@ int attack_logs(const std::string& folder) {
   return std::printf("tried %ld\n", tried) < 0;
 }
 
-/// files: opens files until it may not; prints how many it had.
-int open_many() {
-  int count = 0;
-  while (::open("/dev/null", O_RDONLY) >= 0) ++count;
-  return std::printf("%d %s\n", count, std::strerror(errno)) < 0;
+/// Does it until it fails, then tells how often it worked and why it failed.
+int until_refused(const std::function<bool()>& once) {
+  long count = 0;
+  while (once()) ++count;
+  const int error = errno;
+  std::printf("%ld %s\n", count, std::strerror(error));
+  return 0;
+}
+
+/// Writes to a descriptor that does not block until it takes no more.
+bool fill(int fd) {
+  static char block[1 << 16] = {1};
+  if (fd < 0) return false;
+  while (::write(fd, block, sizeof block) > 0) {
+  }
+  return true;
+}
+
+/// exhaust KIND [FOLDER]: takes one thing until there is no more.
+int exhaust(const std::string& kind, const std::string& folder) {
+  constexpr std::size_t kBlock = 1 << 20;
+  std::string block(kBlock, 'x');
+  long number = 0;
+  if (kind == "files") return until_refused([] { return ::open("/dev/null", O_RDONLY) >= 0; });
+  if (kind == "inodes") {
+    return until_refused([&] {
+      const std::string path = folder + "/inode" + std::to_string(number++);
+      return ::mknod(path.c_str(), S_IFREG | 0600, 0) == 0;
+    });
+  }
+  if (kind == "processes") {
+    const int result = until_refused([] {
+      const pid_t pid = ::fork();
+      if (pid == 0) {
+        ::pause();
+        ::_exit(0);
+      }
+      return pid > 0;
+    });
+    std::fflush(stdout);
+    ::signal(SIGTERM, SIG_IGN);
+    ::kill(-1, SIGKILL);  // all but itself that it may: its own children, and the shell above
+    return result;
+  }
+  if (kind == "memory") {
+    return until_refused([&] {
+      void* more = ::mmap(nullptr, kBlock, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      if (more != MAP_FAILED) std::memset(more, 1, kBlock);
+      return more != MAP_FAILED;
+    });
+  }
+  if (kind == "memfd" || kind == "shm") {
+    const int fd = kind == "shm" ? ::open("/dev/shm/evil", O_CREAT | O_RDWR, 0600)
+                                 : static_cast<int>(::syscall(SYS_memfd_create, "evil", 0));
+    return until_refused([&] { return ::write(fd, block.data(), block.size()) > 0; });
+  }
+  if (kind == "sent") {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, ends) != 0) return 1;
+    return until_refused([&] {  // a socket that holds sockets that hold sockets
+      int next[2];
+      if (::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, next) != 0) return false;
+      alignas(cmsghdr) char control[CMSG_SPACE(2 * sizeof(int))] = {};
+      char byte = 0;
+      iovec data{&byte, 1};
+      msghdr message{};
+      message.msg_iov = &data;
+      message.msg_iovlen = 1;
+      message.msg_control = control;
+      message.msg_controllen = sizeof control;
+      cmsghdr* const head = CMSG_FIRSTHDR(&message);
+      head->cmsg_level = SOL_SOCKET;
+      head->cmsg_type = SCM_RIGHTS;
+      head->cmsg_len = CMSG_LEN(2 * sizeof(int));
+      std::memcpy(CMSG_DATA(head), ends, sizeof ends);
+      if (::sendmsg(next[0], &message, 0) != 1) return false;
+      ::close(ends[0]);
+      ::close(ends[1]);
+      std::memcpy(ends, next, sizeof ends);
+      return true;
+    });
+  }
+  // Buffers of the kernel's, with a few descriptors a process.
+  for (;;) {
+    int ends[2];
+    const bool made = kind == "pipes" ? ::pipe2(ends, O_NONBLOCK) == 0
+                                      : ::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) == 0;
+    if (made) {
+      if (kind == "pipes") ::fcntl(ends[1], F_SETPIPE_SZ, 1 << 20);
+      fill(ends[1]);
+      if (kind == "sockets") fill(ends[0]);
+    } else if (::fork() < 0) {
+      return std::printf("no more: %s\n", std::strerror(errno)) < 0;
+    } else {
+      for (int fd = 3; fd < 1024; ++fd) number += ::fcntl(fd, F_GETFD) >= 0;
+      ::pause();
+    }
+  }
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  const auto number = [](const char* text) { return static_cast<unsigned>(std::strtoul(text, nullptr, 10)); };
   const std::map<std::string, std::function<int()>> acts = {
-      {"devices", attack_devices},
+      {"devices", [&] { return argc > 3 ? attack_devices(number(argv[2]), number(argv[3])) : 1; }},
       {"enter", attack_entering},
       {"exe", attack_programs},
+      {"exhaust", [&] { return argc > 2 ? exhaust(argv[2], argc > 3 ? argv[3] : ".") : 1; }},
       {"fds", tell_descriptors},
-      {"files", open_many},
       {"kernel", attack_kernel_files},
       {"keys", attack_keys},
       {"logs", [&] { return argc > 2 ? attack_logs(argv[2]) : 1; }},
       {"mounts", attack_mount_points},
       {"release_agent", attack_release_agent},
       {"strangers", attack_strangers},
-      {"terminal", attack_terminal},
+      {"terminal", [&] { return attack_terminal(argc > 2 ? argv[2] : nullptr); }},
       {"uid", [] { return std::printf("%u %u\n", ::getuid(), ::geteuid()) < 0; }},
   };
   const auto act = argc > 1 ? acts.find(argv[1]) : acts.end();
