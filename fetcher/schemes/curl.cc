@@ -13,6 +13,7 @@ namespace dewar {
 namespace {
 
 constexpr std::size_t kBodyShown = 200;
+constexpr std::size_t kBlock = 512u << 10;
 constexpr auto kProgressPause = std::chrono::milliseconds(100);
 
 Time now() { return SystemClock().now(); }
@@ -46,11 +47,12 @@ bool goes_past_proxy(std::string host, std::string_view no_proxy) {
 }  // namespace
 
 CurlRequest::CurlRequest(const TransferContext& context) : context_(context), handle_(curl_easy_init()) {
+  gathered_.reserve(kBlock);
   CURL* curl = handle();
   const FetchConfig& config = context.config;
   curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, words_);
-  curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, 512L * 1024);
+  curl_easy_setopt(curl, CURLOPT_BUFFERSIZE, static_cast<long>(kBlock));
   curl_easy_setopt(curl, CURLOPT_USERAGENT, "dewar-fetch");
   curl_easy_setopt(curl, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
   curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
@@ -87,6 +89,7 @@ CURLcode CurlRequest::run() {
   other_body_.clear();
   words_[0] = '\0';
   const CURLcode code = curl_easy_perform(handle());
+  pass_on();
   const char* address = nullptr;
   if (curl_easy_getinfo(handle(), CURLINFO_PRIMARY_IP, &address) == CURLE_OK && address != nullptr && *address != '\0')
     result_.address = address;
@@ -104,12 +107,19 @@ bool CurlRequest::deliver(std::string_view bytes) {
   const std::uint64_t so_far = context_.order.offset + result_.written + bytes.size();
   if (const std::string refusal = size_refusal(context_.order, so_far); !refusal.empty())
     return finish(TransferEnd::kRefused, refusal), false;
-  const Time before = now();
-  if (auto written = write_all(context_.out, bytes, "what came"); !written)
-    return finish(TransferEnd::kRefused, written.error().message()), false;
-  window_start_ += now() - before;  // that the disk is slow is not the server's fault
+  if (gathered_.size() + bytes.size() > kBlock && !pass_on()) return false;
+  gathered_ += bytes;
   result_.written += bytes.size();
   return true;
+}
+
+bool CurlRequest::pass_on() {
+  const Time before = now();
+  const auto written = write_all(context_.out, gathered_, "what came");
+  gathered_.clear();
+  window_start_ += now() - before;  // that the disk is slow is not the server's fault
+  if (!written) finish(TransferEnd::kRefused, written.error().message());
+  return bool(written);
 }
 
 std::size_t CurlRequest::on_header(char* data, std::size_t size, std::size_t count, void* self) {

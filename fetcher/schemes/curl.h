@@ -31,7 +31,8 @@ class CurlRequest {
   void choose_way(std::string host);
   CURLcode run();
   CURL* handle() const { return handle_.get(); }
-  /// Delivers what the artifact consists of; gives up with words if it grows too big.
+  /// Takes what the artifact consists of, which is written at the latest when run() ends; gives up with words if it
+  /// grows too big.
   bool deliver(std::string_view bytes);
   void finish(TransferEnd end, std::string words);
   /// What a failed run() means for the next try.
@@ -49,6 +50,8 @@ class CurlRequest {
   static int on_progress(void* self, curl_off_t, curl_off_t, curl_off_t, curl_off_t);
   static curl_socket_t on_socket(void* self, curlsocktype purpose, curl_sockaddr* address);
   bool keeps_pace();
+  /// Writes what is gathered. False: that failed; result() is set.
+  bool pass_on();
 
   struct Free {
     void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
@@ -56,6 +59,8 @@ class CurlRequest {
   std::unique_ptr<CURL, Free> handle_;
   char words_[CURL_ERROR_SIZE] = {};
   std::string other_body_, address_refusal_;
+  std::string
+      gathered_;  ///< delivered and not yet written: libcurl hands over 16 KiB at most, and each write has its price
   Time started_{}, window_start_{}, told_{};
   std::uint64_t window_bytes_ = 0;
   bool answered_ = false, begun_ = false, through_proxy_ = false;
