@@ -15,11 +15,11 @@
 #include <csignal>
 #include <optional>
 
+#include "base/digest.h"
 #include "base/encoding.h"
 #include "base/files.h"
 #include "base/process.h"
 #include "fetcher/confine.h"
-#include "fetcher/digest.h"
 #include "fetcher/uri.h"
 
 namespace dewar {

@@ -10,10 +10,10 @@
 #include <csignal>
 #include <cstdio>
 
+#include "base/digest.h"
 #include "base/document.h"
 #include "base/files.h"
 #include "base/process.h"
-#include "fetcher/digest.h"
 
 // <folder>/
 //   blobs/<owner>/<sha256>     entries of this boot, or looked at in this boot; mode 0444, root's

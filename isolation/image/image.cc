@@ -10,9 +10,9 @@
 #include <functional>
 #include <memory>
 
+#include "base/digest.h"
 #include "base/encoding.h"
 #include "base/files.h"
-#include "isolation/image/sha256.h"
 
 namespace dewar {
 namespace {
@@ -79,7 +79,7 @@ Result<Image> prepare_archive(const UniqueFd& archive, const struct stat& info, 
   std::string digest;
   if (auto remembered = read_file(known, 100)) digest = std::move(remembered).take();
   const bool was_known = !digest.empty();
-  if (!was_known) digest = "sha256:" + DEWAR_TRY(sha256_of(archive.get(), "it"));
+  if (!was_known) digest = "sha256:" + DEWAR_TRY(sha256_of_file(archive.get(), "it"));
   const Fill fill = [&](const std::string& folder) -> Result<Unpacked> {
     Unpacked done = DEWAR_TRY(unpack_layer({archive, "the archive", false}, folder, limits, {}));
     if ("sha256:" + done.sha256 != digest) return fail("it was changed while it was read");
@@ -114,9 +114,7 @@ Failure not_its_digest(const OciBlob& blob) {
 Result<std::string> read_blob(const std::string& layout, const OciBlob& blob) {
   const UniqueFd fd = DEWAR_TRY(open_blob(layout, blob));
   const std::string bytes = DEWAR_TRY(read_all(fd.get(), "blob " + blob.digest, kMostJson));
-  Sha256 sum;
-  sum.add(bytes.data(), bytes.size());
-  if ("sha256:" + sum.hex() != blob.digest) return not_its_digest(blob);
+  if ("sha256:" + sha256(bytes) != blob.digest) return not_its_digest(blob);
   return bytes;
 }
 

@@ -15,9 +15,9 @@
 #include <memory>
 #include <vector>
 
+#include "base/digest.h"
 #include "base/encoding.h"
 #include "base/files.h"
-#include "isolation/image/sha256.h"
 
 namespace dewar {
 namespace {
@@ -27,13 +27,14 @@ constexpr int kArchiveFd = 3, kAnswerFd = 4;  // in the child, where both come f
 
 /// What the archive's bytes come from: each is read once, for libarchive and for the digest.
 struct Source {
+  explicit Source(int from) : fd(from) {}
   int fd;
-  Sha256 sum;
+  Digest sum{Digest::Kind::kSha256};
   std::vector<char> buffer = std::vector<char>(kBlock);
 
   ssize_t next() {
     const ssize_t size = retry_eintr([&] { return ::read(fd, buffer.data(), buffer.size()); });
-    if (size > 0) sum.add(buffer.data(), static_cast<std::size_t>(size));
+    if (size > 0) sum.add({buffer.data(), static_cast<std::size_t>(size)});
     return size;
   }
 };
@@ -210,7 +211,7 @@ Result<Unpacked> unpack_confined(const Layer& layer, const std::string& folder, 
 }  // namespace
 
 Result<Unpacked> unpack_here(const Layer& layer, int folder, const UnpackLimits& limits, const UnpackCount& before) {
-  Source source{layer.archive.get(), {}};
+  Source source{layer.archive.get()};
   if (::lseek(source.fd, 0, SEEK_SET) != 0) return fail_errno("read " + layer.name);
   Unpacked result{before, {}};
   TreeWriter tree(folder, layer.whiteouts, limits, result.count);
@@ -223,7 +224,7 @@ Result<Unpacked> unpack_here(const Layer& layer, int folder, const UnpackLimits&
   while ((rest = source.next()) > 0) {  // what lies behind the archive's end belongs to the digest
   }
   if (rest < 0) return fail_errno("read " + layer.name);
-  result.sha256 = source.sum.hex();
+  result.sha256 = source.sum.finish();
   return result;
 }
 

@@ -5,8 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/digest.h"
 #include "base/files.h"
-#include "fetcher/digest.h"
 #include "tests/cli/dewar_command.h"
 #include "tests/fetcher/fetch_fixture.h"
 

@@ -11,8 +11,8 @@
 
 #include <csignal>
 
+#include "base/digest.h"
 #include "base/files.h"
-#include "fetcher/digest.h"
 #include "tests/support/temp_folder.h"
 
 namespace dewar {

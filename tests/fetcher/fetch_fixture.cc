@@ -7,8 +7,8 @@
 
 #include <sstream>
 
+#include "base/digest.h"
 #include "base/process.h"
-#include "fetcher/digest.h"
 
 namespace dewar {
 namespace {

@@ -9,9 +9,9 @@
 #include <algorithm>
 #include <csignal>
 
+#include "base/digest.h"
 #include "base/files.h"
 #include "base/process.h"
-#include "fetcher/digest.h"
 
 namespace dewar {
 namespace {

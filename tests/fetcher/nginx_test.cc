@@ -9,9 +9,9 @@
 
 #include <cstdlib>
 
+#include "base/digest.h"
 #include "base/files.h"
 #include "base/process.h"
-#include "fetcher/digest.h"
 #include "tests/fetcher/fetch_rig.h"
 
 namespace dewar {

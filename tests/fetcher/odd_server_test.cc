@@ -5,7 +5,7 @@
 #include <atomic>
 #include <thread>
 
-#include "fetcher/digest.h"
+#include "base/digest.h"
 #include "tests/fetcher/fetch_fixture.h"
 
 namespace dewar {

@@ -12,9 +12,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/digest.h"
 #include "base/files.h"
 #include "fetcher/confine.h"
-#include "fetcher/digest.h"
 #include "tests/support/temp_folder.h"
 
 namespace dewar {

@@ -11,8 +11,8 @@
 
 #include <cstdlib>
 
+#include "base/digest.h"
 #include "base/files.h"
-#include "fetcher/digest.h"
 #include "tests/fetcher/fetch_rig.h"
 #include "tests/support/own_mounts.h"
 #include "tests/support/tar.h"

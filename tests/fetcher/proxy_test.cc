@@ -6,8 +6,8 @@
 #include <cstdlib>
 #include <optional>
 
+#include "base/digest.h"
 #include "base/files.h"
-#include "fetcher/digest.h"
 #include "tests/fetcher/fetch_rig.h"
 
 namespace dewar {

@@ -1,5 +1,5 @@
 // dewar-fetch and archives: unpacked while they come, seen only once they are known to be the right ones.
-#include "fetcher/digest.h"
+#include "base/digest.h"
 #include "tests/extract/archives.h"
 #include "tests/fetcher/fetch_fixture.h"
 

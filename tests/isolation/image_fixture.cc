@@ -8,16 +8,14 @@
 #include <memory>
 #include <set>
 
+#include "base/digest.h"
 #include "base/files.h"
-#include "isolation/image/sha256.h"
 
 namespace dewar {
 namespace {
 
 std::string put_blob(const std::string& folder, const std::string& bytes) {
-  Sha256 sum;
-  sum.add(bytes.data(), bytes.size());
-  const std::string digest = "sha256:" + sum.hex();
+  const std::string digest = "sha256:" + sha256(bytes);
   EXPECT_TRUE(replace_file(oci_blob(folder, digest), bytes));
   return digest;
 }

@@ -1,4 +1,4 @@
-#include "fetcher/digest.h"
+#include "base/digest.h"
 
 #include <openssl/evp.h>
 #include <unistd.h>
