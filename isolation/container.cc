@@ -8,9 +8,9 @@
 
 #include <algorithm>
 
+#include "base/cgroup_members.h"
 #include "base/files.h"
 #include "isolation/attempt_status.h"
-#include "isolation/cgroup/members.h"
 #include "isolation/launch_info.h"
 #include "isolation/net/attachment.h"
 #include "isolation/net/netns.h"

@@ -2,18 +2,16 @@
 
 #include <utility>
 
-#include "base/crc32c.h"
+#include "base/document.h"
 
 namespace dewar {
 namespace {
 
-constexpr std::string_view kMagic = "DWRC";
-constexpr std::uint32_t kVersion = 2;
-constexpr std::size_t kHeaderSize = 16;  // magic, version, length and CRC of the body
+constexpr DocumentKind kRecipe{"DWRC", 2, "the recipe"};
 
 enum class Kind : std::uint8_t { kContainer, kAttempt };
 
-Failure refused(const std::string& why) { return fail(std::errc::bad_message, "read the recipe: " + why); }
+Failure refused(const std::string& why) { return fail(std::errc::bad_message, std::string(kRecipe.name) + ": " + why); }
 
 /// Values that fit the wire but no meaning.
 bool sensible(const ContainerRecipe& recipe) {
@@ -45,25 +43,12 @@ std::string encode_recipe(const Recipe& recipe) {
   } else {
     body(Kind::kAttempt, std::get<AttemptRecipe>(recipe));
   }
-  Encoder header;
-  header(kVersion, static_cast<std::uint32_t>(body.bytes().size()), crc32c(body.bytes()));
-  return std::string(kMagic) + header.take() + body.take();
+  return wrap_document(kRecipe, body.bytes());
 }
 
 Result<Recipe> decode_recipe(std::string_view bytes) {
-  if (bytes.size() < kHeaderSize) return refused("it ends within its header");
-  if (!bytes.starts_with(kMagic)) return refused("it does not begin with " + std::string(kMagic));
-  std::uint32_t version = 0, length = 0, crc = 0;
-  Decoder header(bytes.substr(kMagic.size(), kHeaderSize - kMagic.size()));
-  header(version, length, crc);
-  if (version != kVersion)
-    return refused("its version is " + std::to_string(version) + ", not " + std::to_string(kVersion));
-  const std::string_view body = bytes.substr(kHeaderSize);
-  if (body.size() != length) return refused("its length is not the one it tells");
-  if (crc32c(body) != crc) return refused("its checksum is wrong");
-
   Kind kind{};
-  Decoder decoder(body);
+  Decoder decoder(DEWAR_TRY(unwrap_document(kRecipe, bytes)));
   decoder(kind);
   switch (kind) {
     case Kind::kContainer:

@@ -5,8 +5,9 @@
 #include <algorithm>
 #include <set>
 
+#include "base/cgroup_members.h"
 #include "base/files.h"
-#include "isolation/cgroup/members.h"
+#include "isolation/cgroup/group_files.h"
 
 namespace dewar {
 namespace {

@@ -9,8 +9,9 @@
 #include <memory>
 #include <sstream>
 
+#include "base/cgroup_members.h"
 #include "base/files.h"
-#include "isolation/cgroup/members.h"
+#include "isolation/cgroup/group_files.h"
 #include "isolation/cgroup/mounts.h"
 #include "isolation/cgroup/stat.h"
 

@@ -4,7 +4,7 @@
 
 #include "base/files.h"
 #include "isolation/cgroup/cgroup.h"
-#include "isolation/cgroup/members.h"
+#include "isolation/cgroup/group_files.h"
 #include "isolation/cgroup/stat.h"
 
 namespace dewar {

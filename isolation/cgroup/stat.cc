@@ -50,12 +50,4 @@ CpuTime parse_cpuacct(std::string_view usage, std::string_view stat) {
   return {total_us - system_us, system_us};
 }
 
-std::vector<pid_t> parse_pids(std::string_view text) {
-  std::vector<pid_t> pids;
-  each_line(text, [&](std::string_view line) {
-    if (const auto pid = static_cast<pid_t>(parse_number(line)); pid > 0) pids.push_back(pid);
-  });
-  return pids;
-}
-
 }  // namespace dewar

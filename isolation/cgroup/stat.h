@@ -2,11 +2,8 @@
 // sample must not fail for one line that an older kernel does not have.
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstdint>
 #include <string_view>
-#include <vector>
 
 namespace dewar {
 
@@ -26,8 +23,5 @@ struct CpuTime {
 CpuTime parse_cpu_stat(std::string_view cpu_stat);
 /// v1: cpuacct.usage is exact (nanoseconds) and cpuacct.stat knows only the proportion (ticks of 10 ms).
 CpuTime parse_cpuacct(std::string_view usage, std::string_view stat);
-
-/// One pid a line. Pids of processes outside of our PID namespace (0) are left out.
-std::vector<pid_t> parse_pids(std::string_view text);
 
 }  // namespace dewar

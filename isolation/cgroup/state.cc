@@ -1,10 +1,11 @@
 // What somebody else may have done to a group, and which devices it may use.
 #include <set>
 
+#include "base/cgroup_members.h"
 #include "base/files.h"
 #include "isolation/bpf.h"
 #include "isolation/cgroup/cgroup.h"
-#include "isolation/cgroup/members.h"
+#include "isolation/cgroup/group_files.h"
 #include "isolation/cgroup/stat.h"
 
 namespace dewar {

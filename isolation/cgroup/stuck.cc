@@ -1,7 +1,7 @@
 #include "isolation/cgroup/stuck.h"
 
+#include "base/cgroup_members.h"
 #include "base/files.h"
-#include "isolation/cgroup/members.h"
 
 namespace dewar {
 namespace {

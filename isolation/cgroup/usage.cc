@@ -5,9 +5,10 @@
 
 #include <algorithm>
 
+#include "base/cgroup_members.h"
 #include "base/files.h"
 #include "isolation/cgroup/cgroup.h"
-#include "isolation/cgroup/members.h"
+#include "isolation/cgroup/group_files.h"
 #include "isolation/cgroup/stat.h"
 
 namespace dewar {

@@ -11,9 +11,9 @@
 
 #include <cerrno>
 
+#include "base/cgroup_members.h"
 #include "base/files.h"
 #include "isolation/cgroup/host.h"
-#include "isolation/cgroup/members.h"
 #include "isolation/cgroup/stat.h"
 #include "tests/isolation/kernel_fixture.h"
 #include "tests/support/temp_folder.h"

@@ -6,8 +6,8 @@
 #include <poll.h>
 #include <signal.h>
 
+#include "base/cgroup_members.h"
 #include "base/files.h"
-#include "isolation/cgroup/members.h"
 #include "tests/isolation/kernel_fixture.h"
 
 namespace dewar {

@@ -9,11 +9,12 @@
 #include <atomic>
 #include <stdexcept>
 
+#include "base/cgroup_members.h"
 #include "base/clock.h"
 #include "base/files.h"
 #include "isolation/attempt_status.h"
+#include "isolation/cgroup/group_files.h"
 #include "isolation/cgroup/host.h"
-#include "isolation/cgroup/members.h"
 #include "isolation/root.h"
 #include "isolation/seccomp/profile.h"
 

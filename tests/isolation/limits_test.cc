@@ -12,7 +12,7 @@
 #include "base/files.h"
 #include "isolation/cgroup/cgroup.h"
 #include "isolation/cgroup/disk.h"
-#include "isolation/cgroup/members.h"
+#include "isolation/cgroup/group_files.h"
 #include "isolation/cgroup/stat.h"
 #include "tests/isolation/kernel_fixture.h"
 #include "tests/support/loop_device.h"

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/cgroup_members.h"
+
 namespace dewar {
 namespace {
 
@@ -53,10 +55,11 @@ TEST(CgroupStat, V1CpuTimeBelowATickCountsAsTheUsers) {
   EXPECT_EQ(time.system_us, 0);
 }
 
-TEST(CgroupStat, ListsPidsButNotThoseOfOtherNamespaces) {
+TEST(CgroupMembers, ListsPidsButNotThoseOfOtherNamespaces) {
   EXPECT_THAT(parse_pids("12\n7\n0\n4194304\n"), ElementsAre(12, 7, 4194304));
   EXPECT_THAT(parse_pids("12"), ElementsAre(12));
   EXPECT_THAT(parse_pids(""), IsEmpty());
+  EXPECT_THAT(parse_pids("x\n-4\n\n5x6\n99999999999999\n"), ElementsAre(5, 6)) << "what is no pid is passed over";
 }
 
 }  // namespace

@@ -6,9 +6,10 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "base/cgroup_members.h"
 #include "base/files.h"
+#include "isolation/cgroup/group_files.h"
 #include "isolation/cgroup/host.h"
-#include "isolation/cgroup/members.h"
 #include "tests/isolation/kernel_fixture.h"
 #include "tests/support/cgroup_record.h"
 #include "tests/support/temp_folder.h"

@@ -12,7 +12,7 @@
 
 #include "base/files.h"
 #include "isolation/cgroup/cgroup.h"
-#include "isolation/cgroup/members.h"
+#include "isolation/cgroup/group_files.h"
 #include "tests/scenario/task_run.h"
 #include "thermos/events.h"
 #include "thermos/limits_text.h"

@@ -13,9 +13,9 @@
 #include <csignal>
 #include <cstring>
 
+#include "base/cgroup_members.h"
 #include "base/files.h"
 #include "isolation/cgroup/cgroup.h"
-#include "isolation/cgroup/members.h"
 #include "tests/scenario/task_run.h"
 #include "tests/support/own_mounts.h"
 #include "thermos/events.h"

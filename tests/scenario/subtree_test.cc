@@ -5,8 +5,8 @@
 #include <cstdio>
 #include <memory>
 
+#include "isolation/cgroup/group_files.h"
 #include "isolation/cgroup/host.h"
-#include "isolation/cgroup/members.h"
 #include "tests/cli/dewar_command.h"
 #include "tests/isolation/kernel_fixture.h"
 #include "tests/support/cgroup_record.h"

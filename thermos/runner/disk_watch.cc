@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "base/cgroup_members.h"
 #include "base/units.h"
-#include "isolation/cgroup/members.h"
 #include "isolation/disk/disk_counter.h"
 #include "isolation/disk/held_files.h"
 

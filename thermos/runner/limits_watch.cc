@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "base/cgroup_members.h"
 #include "base/files.h"
-#include "isolation/cgroup/members.h"
 #include "thermos/limits_text.h"
 
 namespace dewar {

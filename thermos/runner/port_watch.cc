@@ -8,8 +8,8 @@
 #include <charconv>
 #include <sstream>
 
+#include "base/cgroup_members.h"
 #include "base/files.h"
-#include "isolation/cgroup/members.h"
 #include "thermos/events.h"
 
 namespace dewar {

@@ -6,7 +6,7 @@
 #include <set>
 
 #include "base/files.h"
-#include "isolation/cgroup/members.h"
+#include "isolation/cgroup/group_files.h"
 
 namespace dewar {
 namespace {

@@ -6,9 +6,9 @@
 #include <array>
 
 #include "agent/cli/doctor/check.h"
+#include "base/cgroup_members.h"
 #include "base/files.h"
 #include "isolation/bpf.h"
-#include "isolation/cgroup/members.h"
 
 namespace dewar {
 namespace {

@@ -1,4 +1,4 @@
-#include "isolation/cgroup/members.h"
+#include "base/cgroup_members.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -7,46 +7,47 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <memory>
+#include <string_view>
 
 #include "base/clock.h"
 #include "base/files.h"
 #include "base/process.h"
-#include "isolation/cgroup/stat.h"
 
 namespace dewar {
 namespace {
 
 using std::chrono::milliseconds;
 
-/// Calls `act` for the folder and all groups below, the deepest first.
-template <class Act>
-Result<void> each_group(const std::string& folder, const Act& act) {
-  for (const std::string& child : child_groups(folder)) DEWAR_TRY(each_group(folder + "/" + child, act));
-  return act(folder);
-}
-
 bool is_gone(const Error& error) {
   return error.code == std::errc::no_such_file_or_directory || error.code.value() == ENODEV;
 }
 
-/// The pids in `file` of the folder and of all below. A group that is removed meanwhile has none (ENOENT, ENODEV).
+/// Adds the pids in `file` of the folder and of all below. A group that is removed meanwhile has none (ENOENT, ENODEV).
+Result<void> add_pids(const std::string& folder, const std::string& file, std::vector<pid_t>& all) {
+  for (const std::string& child : child_groups(folder)) DEWAR_TRY(add_pids(folder + "/" + child, file, all));
+  const auto text = read_file(folder + "/" + file);
+  if (!text) return is_gone(text.error()) ? Result<void>{} : Result<void>(Failure{text.error()});
+  const std::vector<pid_t> here = parse_pids(*text);
+  all.insert(all.end(), here.begin(), here.end());
+  return {};
+}
+
 Result<std::vector<pid_t>> pids_in(const std::string& folder, const std::string& file) {
   std::vector<pid_t> all;
-  DEWAR_TRY(each_group(folder, [&](const std::string& group) -> Result<void> {
-    const auto text = read_file(group + "/" + file);
-    if (!text) return is_gone(text.error()) ? Result<void>{} : Result<void>(Failure{text.error()});
-    const std::vector<pid_t> here = parse_pids(*text);
-    all.insert(all.end(), here.begin(), here.end());
-    return {};
-  }));
+  DEWAR_TRY(add_pids(folder, file, all));
   return all;
 }
+
+bool is_populated(std::string_view events) { return events.find("populated 1") != std::string_view::npos; }
 
 int remaining_ms(Time deadline) {
   const auto left = std::chrono::ceil<milliseconds>(deadline - SystemClock().now()).count();
   return static_cast<int>(std::max<std::int64_t>(left, 0));
 }
+
+constexpr int kLookAgainMs = 20;  // how soon to look for processes that were forked while we killed
 
 /// Waits on cgroup.events until "populated 0". True when the group is empty or gone, false at the deadline.
 Result<bool> wait_unpopulated(const std::string& folder, Time deadline) {
@@ -56,7 +57,7 @@ Result<bool> wait_unpopulated(const std::string& folder, Time deadline) {
     char text[256];
     const ssize_t n = ::pread(events->get(), text, sizeof text, 0);
     if (n < 0) return errno == ENODEV ? Result<bool>(true) : fail_errno("read " + folder + "/cgroup.events");
-    if (parse_field({text, static_cast<std::size_t>(n)}, "populated") == 0) return true;
+    if (!is_populated({text, static_cast<std::size_t>(n)})) return true;
     const int left = remaining_ms(deadline);
     if (left == 0) return false;
     pollfd changed{events->get(), POLLPRI, 0};
@@ -70,18 +71,52 @@ Failure still_there(const std::string& folder) {
                                         std::to_string(left ? left->size() : 0) + " are stuck in the kernel)");
 }
 
+/// The members, each pinned by a pidfd that was opened while its number stood for one. If the number is still (or
+/// again) a member's afterwards, it is a member or has ended, and signalling what has ended does nothing: never a
+/// stranger.
+Result<std::vector<UniqueFd>> pin_members(const std::string& folder) {
+  std::vector<std::pair<pid_t, UniqueFd>> opened;
+  for (const pid_t pid : DEWAR_TRY(members(folder))) {
+    if (auto pidfd = open_child(pid)) opened.emplace_back(pid, std::move(pidfd).take());
+  }
+  std::vector<pid_t> still = DEWAR_TRY(members(folder));
+  std::ranges::sort(still);
+  std::vector<UniqueFd> pinned;
+  for (auto& [pid, pidfd] : opened) {
+    if (std::ranges::binary_search(still, pid)) pinned.push_back(std::move(pidfd));
+  }
+  return pinned;
+}
+
 /// Without cgroup.kill: again and again, until a look finds nobody. A process with a signal pending forks no more, so
 /// each round can only be outrun by children born during it.
 Result<void> kill_by_rounds(const std::string& folder, Time deadline) {
-  for (int pause_ms = 0;; pause_ms = std::min(pause_ms + 1, 20)) {
-    if (DEWAR_TRY(signal_members(folder, SIGKILL)) == 0 && !DEWAR_TRY(has_members(folder))) return {};
+  for (int pause_ms = 0; DEWAR_TRY(has_members(folder)); pause_ms = std::min(pause_ms + 1, kLookAgainMs)) {
+    const std::vector<UniqueFd> pinned = DEWAR_TRY(pin_members(folder));
+    for (const UniqueFd& pidfd : pinned) DEWAR_TRY(send_signal(pidfd, SIGKILL));
+    for (const UniqueFd& pidfd : pinned) {
+      pollfd ended{pidfd.get(), POLLIN, 0};
+      ::poll(&ended, 1, std::min(kLookAgainMs, remaining_ms(deadline)));
+    }
     const int left = remaining_ms(deadline);
     if (left == 0) return still_there(folder);
-    ::poll(nullptr, 0, std::min(pause_ms, left));
+    ::poll(nullptr, 0, std::min(pause_ms, left));  // for those that are dead but still listed
   }
+  return {};
 }
 
 }  // namespace
+
+std::vector<pid_t> parse_pids(std::string_view text) {
+  std::vector<pid_t> pids;
+  const char* const end = text.data() + text.size();
+  for (const char* at = text.data(); at < end;) {
+    pid_t pid = 0;
+    at = std::from_chars(at, end, pid).ptr + 1;
+    if (pid > 0) pids.push_back(pid);
+  }
+  return pids;
+}
 
 std::vector<std::string> child_groups(const std::string& folder) {
   const auto close = [](DIR* dir) { ::closedir(dir); };
@@ -97,7 +132,7 @@ std::vector<std::string> child_groups(const std::string& folder) {
 Result<std::vector<pid_t>> members(const std::string& folder) { return pids_in(folder, "cgroup.procs"); }
 
 Result<bool> has_members(const std::string& folder) {
-  if (const auto events = read_file(folder + "/cgroup.events")) return parse_field(*events, "populated") != 0;
+  if (const auto events = read_file(folder + "/cgroup.events")) return is_populated(*events);
   return !DEWAR_TRY(members(folder)).empty();
 }
 
@@ -107,25 +142,9 @@ Result<std::int64_t> count_threads(const std::string& folder) {
 }
 
 Result<int> signal_members(const std::string& folder, int signal) {
-  struct Target {
-    pid_t pid;
-    UniqueFd pidfd;
-  };
-  std::vector<Target> targets;
-  for (const pid_t pid : DEWAR_TRY(members(folder))) {
-    if (auto pidfd = open_child(pid)) targets.push_back({pid, std::move(pidfd).take()});
-  }
-  // Each pidfd pins one process now. If its number is still (or again) a member's, it is a member or has ended, and
-  // signalling what has ended does nothing: never a stranger.
-  std::vector<pid_t> still = DEWAR_TRY(members(folder));
-  std::ranges::sort(still);
-  int sent = 0;
-  for (const Target& target : targets) {
-    if (!std::ranges::binary_search(still, target.pid)) continue;
-    DEWAR_TRY(send_signal(target.pidfd, signal));
-    ++sent;
-  }
-  return sent;
+  const std::vector<UniqueFd> pinned = DEWAR_TRY(pin_members(folder));
+  for (const UniqueFd& pidfd : pinned) DEWAR_TRY(send_signal(pidfd, signal));
+  return static_cast<int>(pinned.size());
 }
 
 Result<void> kill_members(const std::string& folder, int timeout_ms) {
@@ -136,35 +155,6 @@ Result<void> kill_members(const std::string& folder, int timeout_ms) {
     return is_gone(written.error()) ? Result<void>{} : Result<void>(Failure{written.error()});
   if (!DEWAR_TRY(wait_unpopulated(folder, deadline))) return still_there(folder);
   return {};
-}
-
-Result<void> write_group_file(const std::string& folder, const std::string& file, const std::string& text) {
-  const UniqueFd dir = DEWAR_TRY(open_file(folder, O_PATH | O_DIRECTORY));
-  return write_knob(dir, file, text).context(folder);
-}
-
-Result<void> inherit_cpuset(const std::string& folder) {
-  if (exists(folder + "/cgroup.events")) return {};  // in cgroup2 an empty list is the parent's
-  for (const char* file : {"cpuset.cpus", "cpuset.mems"}) {
-    const auto own = read_file(folder + "/" + file);
-    if (!own || own->find_first_not_of('\n') != std::string::npos) continue;
-    const std::string parents = DEWAR_TRY(read_file(parent_of(folder) + "/" + file));
-    DEWAR_TRY(write_group_file(folder, file, parents));
-  }
-  return {};
-}
-
-Result<void> remove_group(const std::string& folder) {
-  return each_group(folder, [](const std::string& group) -> Result<void> {
-    constexpr int kTries = 12;  // with the pauses below half a second
-    for (int tried = 0;; ++tried) {
-      if (::rmdir(group.c_str()) == 0 || errno == ENOENT) return {};
-      const Failure failure = fail_errno("remove cgroup " + group);
-      const auto lived_in = has_members(group);
-      if (failure.error.code.value() != EBUSY || tried == kTries || (lived_in && *lived_in)) return failure;
-      ::poll(nullptr, 0, std::min(1 << tried, 64));
-    }
-  });
 }
 
 }  // namespace dewar

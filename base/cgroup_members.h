@@ -5,11 +5,15 @@
 #include <sys/types.h>
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
 
 namespace dewar {
+
+/// One pid a line, as in cgroup.procs. Pids of processes outside of our PID namespace (0) are left out.
+std::vector<pid_t> parse_pids(std::string_view text);
 
 /// Names of the groups directly below, sorted.
 std::vector<std::string> child_groups(const std::string& folder);
@@ -27,16 +31,5 @@ Result<int> signal_members(const std::string& folder, int signal);
 /// Kills them all, also those that are being born, and waits until nothing lives. Errors: ETIMEDOUT, with how many are
 /// left.
 Result<void> kill_members(const std::string& folder, int timeout_ms);
-
-/// Writes a control file of the group in one write(2).
-Result<void> write_group_file(const std::string& folder, const std::string& file, const std::string& text);
-
-/// A new cgroup v1 group with the controller cpuset takes nobody before it has processors and memory nodes: gives it
-/// its parent's. Does nothing to other groups.
-Result<void> inherit_cpuset(const std::string& folder);
-
-/// rmdir(2) of the group and all below it; a group that is busy is tried again for a moment, since the kernel lets go
-/// of it shortly after its last process. Errors: EBUSY.
-Result<void> remove_group(const std::string& folder);
 
 }  // namespace dewar
