@@ -75,12 +75,27 @@ Result<void> take_helper(const std::string& value, FetchConfig& config) {
   return {};
 }
 
+/// Anybody may read fetch.conf, and what is wrong in it is told to whoever fetches.
+Result<void> take_proxy(const std::string& value, FetchConfig& config) {
+  if (value.find('@') != std::string::npos)
+    return fail(
+        "'proxy' names a user: write user and password into a credential's file and name that as proxy_credential");
+  config.proxy = value;
+  return {};
+}
+
+Result<std::string> credential_name(const std::string& value) {
+  if (value.find('/') != std::string::npos) return fail("'" + value + "' is no credential's name");
+  return value;
+}
+
 Result<void> take(const std::string& key, const std::string& value, FetchConfig& config) {
   if (key == "cache_folder") return config.cache_folder = DEWAR_TRY(absolute(value)), Result<void>();
   if (key == "cache_size") return config.cache_size = DEWAR_TRY(parse_bytes(value)), Result<void>();
   if (key == "credentials") return config.credentials = DEWAR_TRY(absolute(value)), Result<void>();
   if (key == "ca_bundle") return config.ca_bundle = DEWAR_TRY(absolute(value)), Result<void>();
-  if (key == "proxy") return config.proxy = value, Result<void>();
+  if (key == "proxy") return take_proxy(value, config);
+  if (key == "proxy_credential") return config.proxy_credential = DEWAR_TRY(credential_name(value)), Result<void>();
   if (key == "no_proxy") return config.no_proxy = value, Result<void>();
   if (key == "allow" || key == "deny")
     return config.rules.push_back(DEWAR_TRY(parse_address_rule(value, key == "allow"))), Result<void>();
@@ -145,6 +160,13 @@ Result<Credential> load_credential(const std::string& folder, const std::string&
   const std::string path = folder + "/" + name;
   const std::string text = DEWAR_TRY(read_private(path, 0077));
   return parse_credential(text).context(path);
+}
+
+Result<Credential> load_proxy_credential(const FetchConfig& config) {
+  auto credential = load_credential(config.credentials, config.proxy_credential).context("proxy_credential");
+  if (credential && credential->user.empty())
+    return fail("proxy_credential " + config.proxy_credential + ": it names no 'user'");
+  return credential;
 }
 
 }  // namespace dewar

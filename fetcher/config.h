@@ -18,7 +18,8 @@ struct FetchConfig {
   std::uint64_t cache_size = std::uint64_t{10} << 30;  ///< bytes; 0: no cache
   std::string credentials = "/etc/dewar/credentials";  ///< folder of files that only root reads
   std::string ca_bundle;                               ///< PEM; empty: the host's
-  std::string proxy, no_proxy;                         ///< as curl(1) takes them
+  std::string proxy, no_proxy;                         ///< as curl(1) takes them, without user and password
+  std::string proxy_credential;                        ///< a name: user and password for the proxy
   std::vector<AddressRule> rules;                      ///< before the usual ones; the first that fits decides
   std::vector<std::string> file_folders;               ///< below which file:// may read; empty: what the user may read
   /// Scheme -> command whose output is the file; "{uri}" in it becomes the URI.
@@ -49,5 +50,7 @@ struct Credential {
 Result<Credential> parse_credential(std::string_view text);
 /// Errors: EPERM if others than its owner could read or write it.
 Result<Credential> load_credential(const std::string& folder, const std::string& name);
+/// The one that the operator's file names. Errors: as above; one without a user.
+Result<Credential> load_proxy_credential(const FetchConfig& config);
 
 }  // namespace dewar

@@ -200,6 +200,7 @@ class Tries {
     transfer.last_modified = transfer.if_changed ? order_.last_modified : last_modified_;
     transfer.headers = order_.artifact.headers;
     transfer.credential = order_.credential;
+    transfer.proxy_credential = order_.proxy_credential;
     transfer.max_size = order_.artifact.max_size;
     transfer.room = order_.room;
     transfer.timeout = order_.deadline - now();

@@ -18,7 +18,7 @@ struct DownloadOrder {
   Reporter& reporter;
   Time deadline{};
   bool loopback = false;
-  Credential credential = {};
+  Credential credential = {}, proxy_credential = {};
   /// Makes the file that the bytes go to, empty, for each beginning; none for what is only unpacked.
   std::function<Result<UniqueFd>()> make_file = {};
   std::uint64_t room = 0;                     ///< bytes that fit where they go

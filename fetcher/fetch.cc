@@ -118,6 +118,8 @@ class Fetching {
     order.name = base_name();
     if (!artifact_.credential.empty())
       order.credential = DEWAR_TRY(load_credential(config_.credentials, artifact_.credential).context("credential"));
+    if (!config_.proxy_credential.empty() && scheme_of(artifact_.uri) != "file")
+      order.proxy_credential = DEWAR_TRY(load_proxy_credential(config_));
     return order;
   }
 

@@ -40,7 +40,7 @@ std::string size_refusal(const TransferOrder& order, std::uint64_t total) {
 }
 
 std::string without_secrets(std::string words, const TransferOrder& order) {
-  std::vector<std::string> secrets{order.credential.password};
+  std::vector<std::string> secrets{order.credential.password, order.proxy_credential.password};
   const auto add_header = [&](const std::string& value) {
     secrets.push_back(value);
     secrets.push_back(value.substr(value.rfind(' ') + 1));  // the token behind "Bearer "

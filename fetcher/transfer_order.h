@@ -18,7 +18,7 @@ struct TransferOrder {
   bool if_changed = false;          ///< nothing is to come if `etag` or `last_modified` still holds
   bool resume_blindly = false;      ///< go on at `offset` without a validator: a digest will tell
   std::map<std::string, std::string> headers;
-  Credential credential;
+  Credential credential, proxy_credential;
   std::uint64_t max_size = 0;  ///< bytes of the whole
   std::uint64_t room = 0;      ///< bytes that the place they go to can take
   Duration timeout{};          ///< of this try

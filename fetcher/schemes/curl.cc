@@ -8,6 +8,7 @@
 
 #include "base/files.h"
 #include "base/units.h"
+#include "fetcher/schemes/url.h"
 
 namespace dewar {
 namespace {
@@ -75,12 +76,32 @@ CurlRequest::CurlRequest(const TransferContext& context) : context_(context), ha
 }
 
 /// Decided here and not by libcurl, so that on_socket() knows whose address it is asked about.
-void CurlRequest::choose_way(std::string host) {
+bool CurlRequest::choose_way(std::string host) {
   const FetchConfig& config = context_.config;
   through_proxy_ = !config.proxy.empty() && !goes_past_proxy(std::move(host), config.no_proxy);
   // "" also: nothing from the environment.
   curl_easy_setopt(handle(), CURLOPT_PROXY, through_proxy_ ? config.proxy.c_str() : "");
   curl_easy_setopt(handle(), CURLOPT_NOPROXY, "");
+  return !through_proxy_ || log_in_at_proxy();
+}
+
+/// With the operator's own credential, as far as its file says that the proxy may have it. It goes to no server.
+bool CurlRequest::log_in_at_proxy() {
+  const Credential& login = context_.order.proxy_credential;
+  if (login.user.empty()) return true;
+  const std::string& proxy = context_.config.proxy;
+  const Url url(proxy.find("://") == std::string::npos ? "http://" + proxy : proxy, CURLU_NON_SUPPORT_SCHEME);
+  if (std::ranges::none_of(login.hosts, [&](auto& host) { return Url::lower(host) == url.host(); })) {
+    finish(TransferEnd::kRefused, "the proxy_credential names other hosts than the proxy");
+    return false;
+  }
+  if (url.scheme() != "https" && !login.plain) {
+    finish(TransferEnd::kRefused, "the proxy_credential is not sent without TLS; write 'plain yes' into it");
+    return false;
+  }
+  curl_easy_setopt(handle(), CURLOPT_PROXYUSERNAME, login.user.c_str());
+  curl_easy_setopt(handle(), CURLOPT_PROXYPASSWORD, login.password.c_str());
+  return true;
 }
 
 CURLcode CurlRequest::run() {

@@ -27,8 +27,8 @@ class CurlRequest {
   /// Called once before the first byte that counts. False ends the transfer; result() is set.
   virtual bool begin() { return true; }
 
-  /// Through the proxy to `host`, or past it; before each run().
-  void choose_way(std::string host);
+  /// Through the proxy to `host`, or past it; before each run(). False: not with this proxy; result() is set.
+  bool choose_way(std::string host);
   CURLcode run();
   CURL* handle() const { return handle_.get(); }
   /// Takes what the artifact consists of, which is written at the latest when run() ends; gives up with words if it
@@ -49,6 +49,7 @@ class CurlRequest {
   static std::size_t on_body(char* data, std::size_t size, std::size_t count, void* self);
   static int on_progress(void* self, curl_off_t, curl_off_t, curl_off_t, curl_off_t);
   static curl_socket_t on_socket(void* self, curlsocktype purpose, curl_sockaddr* address);
+  bool log_in_at_proxy();
   bool keeps_pace();
   /// Writes what is gathered. False: that failed; result() is set.
   bool pass_on();

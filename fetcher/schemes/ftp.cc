@@ -1,9 +1,8 @@
 // ftp and ftps, in binary and passive mode.
-#include <strings.h>
-
 #include <algorithm>
 
 #include "fetcher/schemes/curl.h"
+#include "fetcher/schemes/url.h"
 #include "fetcher/uri.h"
 
 namespace dewar {
@@ -22,10 +21,10 @@ class FtpRequest final : public CurlRequest {
     curl_easy_setopt(handle(), CURLOPT_USE_SSL,
                      scheme_of(order.uri) == "ftps" ? CURLUSESSL_ALL : CURLUSESSL_NONE);  // the data too, or nothing
     curl_easy_setopt(handle(), CURLOPT_FAILONERROR, 1L);  // through a proxy it is HTTP; its page is not the file
-    const std::string to = host();
+    const std::string to = Url(order.uri).host();
     if (to.empty()) finish(TransferEnd::kRefused, "it is no URL that libcurl reads");
     if (given_up_ || !add_credential(to)) return std::move(result_);
-    choose_way(to);
+    if (!choose_way(to)) return std::move(result_);
     const CURLcode code = run();
     if (code == CURLE_OK) {
       finish(TransferEnd::kComplete, "");
@@ -38,23 +37,11 @@ class FtpRequest final : public CurlRequest {
   }
 
  private:
-  /// The URI's host, as libcurl reads it; empty if it cannot.
-  std::string host() const {
-    const std::unique_ptr<CURLU, decltype(&curl_url_cleanup)> url(curl_url(), curl_url_cleanup);
-    char* text = nullptr;
-    if (curl_url_set(url.get(), CURLUPART_URL, context_.order.uri.c_str(), 0) != CURLUE_OK ||
-        curl_url_get(url.get(), CURLUPART_HOST, &text, 0) != CURLUE_OK)
-      return {};
-    const std::unique_ptr<char, decltype(&curl_free)> owned(text, curl_free);
-    return text;
-  }
-
   /// To the hosts that the operator's file names, and to no other.
   bool add_credential(const std::string& to) {
     const Credential& credential = context_.order.credential;
     if (credential.user.empty()) return true;
-    if (std::ranges::none_of(credential.hosts, [&](auto& one) { return ::strcasecmp(one.c_str(), to.c_str()) == 0; }))
-      return true;
+    if (std::ranges::none_of(credential.hosts, [&](auto& one) { return Url::lower(one) == to; })) return true;
     if (scheme_of(context_.order.uri) != "ftps" && !credential.plain) {
       finish(TransferEnd::kRefused, "its credential is not sent without TLS; use ftps, or write 'plain yes' into it");
       return false;

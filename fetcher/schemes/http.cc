@@ -1,23 +1,17 @@
 // http and https. Redirects are followed here and not by libcurl: each hop is looked at, and headers and secrets go to
 // no other host than the one they are for.
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <optional>
 
 #include "fetcher/schemes/curl.h"
+#include "fetcher/schemes/url.h"
 #include "fetcher/uri.h"
 
 namespace dewar {
 namespace {
 
 constexpr int kMaxRedirects = 10;
-
-std::string lower(std::string_view text) {
-  std::string low(text);
-  std::ranges::transform(low, low.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return low;
-}
 
 std::string trimmed(std::string_view text) {
   const std::size_t first = text.find_first_not_of(" \t\r\n");
@@ -31,38 +25,6 @@ std::optional<std::uint64_t> number(std::string_view text) {
   if (read.ec != std::errc{} || read.ptr != text.data() + text.size()) return std::nullopt;
   return value;
 }
-
-/// A URL as libcurl itself reads it: nobody can make us think of another host than it connects to.
-class Url {
- public:
-  explicit Url(const std::string& text) {
-    good_ = curl_url_set(url_.get(), CURLUPART_URL, text.c_str(), 0) == CURLUE_OK;
-  }
-  bool good() const { return good_; }
-  std::string part(CURLUPart which, unsigned flags = 0) const {
-    char* text = nullptr;
-    if (curl_url_get(url_.get(), which, &text, flags) != CURLUE_OK) return {};
-    std::string copy = text;
-    curl_free(text);
-    return copy;
-  }
-  std::string scheme() const { return lower(part(CURLUPART_SCHEME)); }
-  std::string host() const { return lower(part(CURLUPART_HOST)); }
-  std::string origin() const { return scheme() + "://" + host() + ":" + part(CURLUPART_PORT, CURLU_DEFAULT_PORT); }
-  /// Takes user and password out.
-  void strip() {
-    for (const CURLUPart which : {CURLUPART_USER, CURLUPART_PASSWORD, CURLUPART_FRAGMENT})
-      curl_url_set(url_.get(), which, nullptr, 0);
-  }
-  std::string text() const { return part(CURLUPART_URL); }
-
- private:
-  struct Free {
-    void operator()(CURLU* url) const { curl_url_cleanup(url); }
-  };
-  std::unique_ptr<CURLU, Free> url_{curl_url()};
-  bool good_ = false;
-};
 
 class HttpRequest final : public CurlRequest {
  public:
@@ -93,7 +55,7 @@ class HttpRequest final : public CurlRequest {
     const std::string user = url.part(CURLUPART_USER, CURLU_URLDECODE);
     const std::string password = url.part(CURLUPART_PASSWORD, CURLU_URLDECODE);
     url.strip();
-    choose_way(url.host());
+    if (!choose_way(url.host())) return false;
     curl_easy_setopt(handle(), CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(handle(), CURLOPT_URL, url.text().c_str());
     curl_easy_setopt(handle(), CURLOPT_USERNAME, nullptr);
@@ -121,7 +83,8 @@ class HttpRequest final : public CurlRequest {
   bool add_credential(const Url& url) {
     const Credential& credential = context_.order.credential;
     if (credential.hosts.empty()) return true;
-    const bool named = std::ranges::any_of(credential.hosts, [&](auto& host) { return lower(host) == url.host(); });
+    const bool named =
+        std::ranges::any_of(credential.hosts, [&](auto& host) { return Url::lower(host) == url.host(); });
     if (!named) return true;
     if (url.scheme() != "https" && !credential.plain) {
       finish(TransferEnd::kRefused, "its credential is not sent without TLS; use https, or write 'plain yes' into it");
@@ -164,7 +127,7 @@ class HttpRequest final : public CurlRequest {
     }
     const std::size_t colon = line.find(':');
     if (colon == std::string_view::npos) return;
-    const std::string name = lower(line.substr(0, colon)), value = trimmed(line.substr(colon + 1));
+    const std::string name = Url::lower(line.substr(0, colon)), value = trimmed(line.substr(colon + 1));
     if (value.size() > 1000) return;
     if (name == "etag" && !value.starts_with("W/")) result_.etag = value;  // a weak one says nothing about bytes
     if (name == "last-modified") result_.last_modified = value;

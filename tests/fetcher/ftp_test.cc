@@ -9,16 +9,15 @@
 
 #include "base/digest.h"
 #include "base/files.h"
-#include "tests/fetcher/fetch_rig.h"
+#include "tests/fetcher/peer_fixture.h"
 
 namespace dewar {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using ::testing::Not;
 
-class FtpTest : public testing::Test {
+class FtpTest : public PeerTest {
  protected:
   void SetUp() override {
     if (std::system("/usr/bin/python3 -c 'import pyftpdlib' 2>/dev/null") != 0)
@@ -39,29 +38,13 @@ class FtpTest : public testing::Test {
   void serve_tls(std::vector<std::string> options = {}) {
     if (std::system("/usr/bin/python3 -c 'import OpenSSL' 2>/dev/null") != 0)
       GTEST_SKIP() << "needs python3-openssl (packaging/packages)";
-    const std::string make = "cd '" + folder_.path() +
-                             "' && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -batch "
-                             "-subj /CN=ftp -addext subjectAltName=IP:127.0.0.1 -days 2 -keyout key -out cert "
-                             "2>/dev/null && cat key cert > both";
-    ASSERT_EQ(std::system(make.c_str()), 0);
+    make_certificate();
+    ASSERT_TRUE(replace_file(folder_ / "both", *read_file(folder_ / "key") + *read_file(folder_ / "cert"), 0600));
     options.insert(options.end(), {"--tls", folder_ / "both"});
     serve(options);
   }
   std::string url(const std::string& path, const std::string& scheme = "ftp", const std::string& user = "") const {
     return scheme + "://" + user + "127.0.0.1:" + server_->line() + "/" + path;
-  }
-  std::string log() const {
-    const auto text = read_file(folder_ / "log");
-    return text ? *text : "";
-  }
-  void expect_refused(const FetchOutcome& outcome, const std::string& words) {
-    EXPECT_EQ(outcome.exit, 1);
-    EXPECT_THAT(outcome.err, HasSubstr(words));
-    EXPECT_THAT(rig_.names(), IsEmpty());
-  }
-  void write_credential(const std::string& text) {
-    ASSERT_TRUE(make_dirs(rig_.path("credentials"), 0700));
-    ASSERT_TRUE(replace_file(rig_.path("credentials/tom"), text, 0600));
   }
   Artifact private_one(const std::string& scheme) {
     Artifact made = artifact(url("private", scheme));
@@ -76,9 +59,7 @@ class FtpTest : public testing::Test {
   }
 
   const std::string bytes_ = made_bytes();  // with every value, so that a mode other than binary would show
-  const TempFolder folder_;
   std::optional<Server> server_;
-  FetchRig rig_;
 };
 
 TEST_F(FtpTest, AFile) {
@@ -144,13 +125,13 @@ TEST_F(FtpTest, AUserInTheUri) {
 TEST_F(FtpTest, ACredentialIsSentToItsHostAlone) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root, for a credential that others cannot read";
   serve();
-  write_credential("host 127.0.0.1\nuser tom\npassword secret\n");
+  write_credential("tom", "host 127.0.0.1\nuser tom\npassword secret\n");
   expect_refused(rig_.fetch({private_one("ftp")}), "is not sent without TLS");
   EXPECT_THAT(log(), Not(HasSubstr("PASS")));
-  write_credential("host example.com\nuser tom\npassword secret\nplain yes\n");
+  write_credential("tom", "host example.com\nuser tom\npassword secret\nplain yes\n");
   EXPECT_NE(rig_.fetch({private_one("ftp")}).exit, 0);
   EXPECT_THAT(log(), Not(HasSubstr("tom")));
-  write_credential("host 127.0.0.1\nuser tom\npassword secret\nplain yes\n");
+  write_credential("tom", "host 127.0.0.1\nuser tom\npassword secret\nplain yes\n");
   const FetchOutcome outcome = rig_.fetch({private_one("ftp")});
   EXPECT_EQ(outcome.exit, 0) << outcome.err;
   EXPECT_TRUE(rig_.file("private") == bytes_);
@@ -159,8 +140,7 @@ TEST_F(FtpTest, ACredentialIsSentToItsHostAlone) {
 TEST_F(FtpTest, WithTls) {
   ASSERT_NO_FATAL_FAILURE(serve_tls());
   if (IsSkipped()) return;
-  rig_.configure("ca_bundle " + (folder_ / "cert"));
-  ASSERT_EQ(::chmod(folder_.path().c_str(), 0755), 0);
+  trust_certificate();
   const FetchOutcome outcome = rig_.fetch({artifact(url("cut.bin", "ftps"), sha256(bytes_))});
   EXPECT_EQ(outcome.exit, 0) << outcome.err;
   EXPECT_TRUE(rig_.file("cut.bin") == bytes_);
@@ -179,8 +159,7 @@ TEST_F(FtpTest, TlsThatDoesNotVerify) {
 TEST_F(FtpTest, TlsForTheOrdersAloneIsNotEnough) {
   ASSERT_NO_FATAL_FAILURE(serve_tls({"--no-prot"}));
   if (IsSkipped()) return;
-  rig_.configure("ca_bundle " + (folder_ / "cert"));
-  ASSERT_EQ(::chmod(folder_.path().c_str(), 0755), 0);
+  trust_certificate();
   expect_refused(rig_.fetch(url("a.bin", "ftps")), "127.0.0.1");
   EXPECT_THAT(log(), Not(HasSubstr("RETR")));
 }

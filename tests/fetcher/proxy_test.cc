@@ -1,14 +1,13 @@
 // dewar-fetch through a proxy.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
-#include <cstdlib>
 #include <optional>
 
 #include "base/digest.h"
 #include "base/files.h"
-#include "tests/fetcher/fetch_rig.h"
+#include "tests/fetcher/peer_fixture.h"
 
 namespace dewar {
 namespace {
@@ -17,42 +16,26 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-class ProxyTest : public testing::Test {
+class ProxyTest : public PeerTest {
  protected:
-  /// Starts the proxy and has it used. `status`: what it refuses everything with.
-  void proxy(const std::string& status = "") {
+  /// Starts the proxy and has it used. `refusal`: what it refuses everything with. `login`: USER:PASSWORD it wants.
+  void proxy(const std::string& refusal = "", const std::string& login = "") {
     std::vector<std::string> argv{"/usr/bin/python3", DEWAR_SOURCE "/tests/support/proxy.py", folder_ / "log"};
-    if (!status.empty()) argv.push_back(status);
+    if (!refusal.empty()) argv.insert(argv.end(), {"--refuse", refusal});
+    if (!login.empty()) argv.insert(argv.end(), {"--login", login});
     proxy_.emplace(argv);
     ASSERT_NE(proxy_->line(), "") << "proxy.py did not start";
     rig_.configure("proxy http://127.0.0.1:" + proxy_->line());
   }
   /// An odd server with TLS that the fetcher believes.
   void serve_tls() {
-    ASSERT_EQ(::chmod(folder_.path().c_str(), 0755), 0);
-    const std::string make = "cd '" + folder_.path() +
-                             "' && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -batch "
-                             "-subj /CN=odd -addext subjectAltName=IP:127.0.0.1 -days 2 -keyout key -out cert "
-                             "2>/dev/null";
-    ASSERT_EQ(std::system(make.c_str()), 0) << "needs openssl (packaging/packages)";
+    make_certificate();
     tls_.emplace(folder_ / "cert", folder_ / "key");
-    rig_.configure("ca_bundle " + (folder_ / "cert"));
+    trust_certificate();
   }
-  std::string log() const {
-    const auto text = read_file(folder_ / "log");
-    return text ? *text : "";
-  }
-  void expect_refused(const FetchOutcome& outcome, const std::string& words) {
-    EXPECT_EQ(outcome.exit, 1);
-    EXPECT_THAT(outcome.err, HasSubstr(words));
-    EXPECT_THAT(rig_.names(), IsEmpty());
-  }
-
-  const TempFolder folder_;
   const OddServer server_;
   std::optional<OddServer> tls_;
   std::optional<Server> proxy_;
-  FetchRig rig_;
 };
 
 TEST_F(ProxyTest, HttpByGet) {
@@ -102,6 +85,74 @@ TEST_F(ProxyTest, WhatGoesPastTheProxyIsLookedAt) {
   expect_refused(rig_.run(request), "is this host itself");
   EXPECT_THAT(server_.log(), IsEmpty());
   EXPECT_EQ(log(), "");
+}
+
+constexpr const char* kLogin = "user tom\npassword sesame\nhost 127.0.0.1\n";
+constexpr const char* kLoginInBase64 = "dG9tOnNlc2FtZQ==";
+
+/// Everything that a fetch leaves for people: what it said, its status, the cache's notes.
+std::string left_by(const FetchRig& rig, const FetchOutcome& outcome) {
+  std::string text = outcome.out + outcome.err + *read_file(rig.path("status"));
+  for (const std::string folder : {"/notes/0/", "/notes/65534/"}) {
+    const auto names = list_dir(rig.cache() + folder);
+    if (!names) continue;
+    for (const std::string& name : *names) text += name + *read_file(rig.cache() + folder + name);
+  }
+  return text;
+}
+
+// covers: S20
+TEST_F(ProxyTest, ItsLoginIsTheOperatorsSecret) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, for a credential that others cannot read";
+  proxy("", "tom:sesame");
+  ASSERT_NO_FATAL_FAILURE(serve_tls());
+  rig_.configure("proxy_credential proxy");
+  write_credential("proxy", std::string(kLogin) + "plain yes\n");
+  Artifact plain = artifact(server_.uri("headers/plain"));
+  plain.cache = CacheUse::kYes;
+  const FetchOutcome outcome = rig_.fetch({plain, artifact(tls_->uri("headers/tunnel"))});
+  ASSERT_EQ(outcome.exit, 0) << outcome.err;
+  EXPECT_THAT(rig_.file("plain"), HasSubstr("User-Agent: dewar-fetch"));
+  for (const std::string& shown : {left_by(rig_, outcome), rig_.file("plain"), rig_.file("tunnel")}) {
+    EXPECT_THAT(shown, Not(HasSubstr("sesame")));
+    EXPECT_THAT(shown, Not(HasSubstr(kLoginInBase64)));
+    EXPECT_THAT(shown, Not(HasSubstr("Proxy-Authorization")));
+  }
+  EXPECT_THAT(log(), HasSubstr("CONNECT " + tls_->host() + " as tom:sesame\n"));
+}
+
+TEST_F(ProxyTest, AWrongLoginIsToldWithoutIt) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, for a credential that others cannot read";
+  proxy("", "tom:another");
+  rig_.configure("proxy_credential proxy");
+  write_credential("proxy", std::string(kLogin) + "plain yes\n");
+  for (const auto& [uri, words] : {std::pair{server_.uri("ok/a"), "HTTP 407 from 127.0.0.1"},
+                                   std::pair{std::string("https://127.0.0.1:1/a"), "the proxy answered HTTP 407"}}) {
+    const FetchOutcome outcome = rig_.fetch(uri);
+    expect_refused(outcome, words);
+    EXPECT_THAT(left_by(rig_, outcome), Not(HasSubstr("sesame")));
+    EXPECT_THAT(left_by(rig_, outcome), Not(HasSubstr(kLoginInBase64)));
+  }
+  EXPECT_THAT(server_.log(), IsEmpty());
+}
+
+TEST_F(ProxyTest, ItsLoginIsSentWhereItsFileSaysAlone) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, for a credential that others cannot read";
+  proxy("", "tom:sesame");
+  rig_.configure("proxy_credential proxy");
+  write_credential("proxy", kLogin);
+  expect_refused(rig_.fetch(server_.uri("ok/a")), "the proxy_credential is not sent without TLS");
+  write_credential("proxy", "user tom\npassword sesame\nhost proxy.example.com\nplain yes\n");
+  expect_refused(rig_.fetch(server_.uri("ok/a")), "the proxy_credential names other hosts than the proxy");
+  write_credential("proxy", "header X-Token: sesame\nhost 127.0.0.1\n");
+  expect_refused(rig_.fetch(server_.uri("ok/a")), "proxy_credential proxy: it names no 'user'");
+  EXPECT_EQ(log(), "");
+  // Past the proxy nobody gets it.
+  write_credential("proxy", std::string(kLogin) + "plain yes\n");
+  rig_.configure("no_proxy 127.0.0.1");
+  const FetchOutcome outcome = rig_.fetch(server_.uri("headers/a"));
+  EXPECT_EQ(outcome.exit, 0) << outcome.err;
+  EXPECT_THAT(rig_.file("a"), Not(HasSubstr("Authorization")));
 }
 
 // The proxy's own address is the operator's choice.

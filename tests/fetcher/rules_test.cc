@@ -154,14 +154,16 @@ TEST(FetchConfig, IsReadLineByLine) {
   EXPECT_EQ(config->rules.size(), 2u);
   EXPECT_EQ(config->tries, 5u);
   EXPECT_THAT(config->helpers.at("hdfs"), ElementsAre("/usr/bin/hadoop", "fs", "-cat", "{uri}"));
-  for (const auto& [text, words] :
-       std::vector<std::pair<std::string, std::string>>{{"tries\n", "line 1: 'tries' has no value"},
-                                                        {"\ntries 0\n", "line 2: '0' is no whole number above 0"},
-                                                        {"colour red\n", "line 1: unknown key 'colour'"},
-                                                        {"allow host\n", "line 1: 'host' is no address"},
-                                                        {"helper http /x\n", "'http' needs no helper"},
-                                                        {"helper s3 aws\n", "absolute path"},
-                                                        {"cache_folder here\n", "is no absolute path"}}) {
+  for (const auto& [text, words] : std::vector<std::pair<std::string, std::string>>{
+           {"tries\n", "line 1: 'tries' has no value"},
+           {"\ntries 0\n", "line 2: '0' is no whole number above 0"},
+           {"colour red\n", "line 1: unknown key 'colour'"},
+           {"allow host\n", "line 1: 'host' is no address"},
+           {"helper http /x\n", "'http' needs no helper"},
+           {"helper s3 aws\n", "absolute path"},
+           {"cache_folder here\n", "is no absolute path"},
+           {"proxy http://tom:sesame@h:3128\n", "line 1: 'proxy' names a user"},
+           {"proxy_credential ../x\n", "is no credential's name"}}) {
     const auto bad = parse_fetch_config(text);
     ASSERT_FALSE(bad) << text;
     EXPECT_THAT(bad.error().message(), HasSubstr(words));

@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
-"""An HTTP proxy: proxy.py LOG [STATUS]. Prints its port, then serves until its standard input ends. It passes on what GET
-asks of http://HOST:PORT and joins what CONNECT names. With STATUS it answers everything with that, and a page. LOG gets a
-line per request: METHOD TARGET, and " leaks" behind it if a CONNECT brings a header that is for the server."""
+"""An HTTP proxy: proxy.py LOG [--refuse STATUS] [--login USER:PASSWORD]. Prints its port, then serves until its standard
+input ends. It passes on what GET asks of http://HOST:PORT and joins what CONNECT names. It may answer everything with
+STATUS and a page, and whoever has not this login with 407. LOG gets a line per request: METHOD TARGET, " leaks" behind it if
+a CONNECT brings a header that is for the server, and " as USER:PASSWORD" if it brings a login."""
+import argparse
+import base64
 import http.client
 import http.server
 import socket
@@ -19,12 +22,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def begin(self):
         """False: it has been refused."""
         leaks = self.command == "CONNECT" and "X-Own" in self.headers
-        with open(sys.argv[1], "a", encoding="ascii") as log:
-            log.write(f"{self.command} {self.path}{' leaks' if leaks else ''}\n")
-        if len(sys.argv) < 3:
+        login = base64.b64decode(self.headers.get("Proxy-Authorization", "").removeprefix("Basic ")).decode()
+        with open(options.log, "a", encoding="ascii") as log:
+            log.write(f"{self.command} {self.path}{' leaks' if leaks else ''}{' as ' + login if login else ''}\n")
+        status = options.refuse if login == options.login else 407
+        if not status:
             return True
         body = b"the proxy's own page\n"
-        self.send_response(int(sys.argv[2]))
+        self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Location", "http://127.0.0.1:1/elsewhere")
         self.end_headers()
@@ -85,6 +90,11 @@ class Proxy(http.server.ThreadingHTTPServer):
         pass  # whoever asked has gone
 
 
+parser = argparse.ArgumentParser()
+parser.add_argument("log")
+parser.add_argument("--refuse", type=int)
+parser.add_argument("--login", default="")
+options = parser.parse_args()
 server = Proxy(("127.0.0.1", 0), Handler)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 print(server.server_address[1], flush=True)
