@@ -22,7 +22,6 @@ class Benchmark:
     contenders: dict[str, Callable[[], list[float]]]
     higher_is_better: bool = False
     rounds: int = 5
-    after: Callable[[], None] = lambda: None
 
 
 @dataclass
@@ -82,7 +81,6 @@ def measure(benchmark, say):
             except (subprocess.CalledProcessError, OSError, ValueError, RuntimeError) as error:
                 figure.failed[name] = explain(error)
         figure.rounds.append(results)
-    benchmark.after()
     return figure
 
 

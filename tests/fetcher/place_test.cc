@@ -140,14 +140,18 @@ bool is_shared(const std::string& path) {
   return map.fm_mapped_extents > 0;
 }
 
-TEST_F(PlaceTest, SharesBlocksOnBtrfs) {
-  if (!exists("/usr/sbin/mkfs.btrfs") && !exists("/sbin/mkfs.btrfs"))
-    GTEST_SKIP() << "needs mkfs.btrfs (btrfs-progs, packaging/packages)";
-  const std::string image = rig_.path("image"), root = rig_.path("btrfs");
+class SharedBlocksTest : public PlaceTest, public testing::WithParamInterface<std::string> {};
+INSTANTIATE_TEST_SUITE_P(On, SharedBlocksTest, testing::Values("btrfs", "xfs"),
+                         [](const auto& name) { return name.param; });
+
+TEST_P(SharedBlocksTest, AnEntryIsNeitherCopiedNorLinked) {
+  const std::string make = "/usr/sbin/mkfs." + GetParam();
+  if (!exists(make)) GTEST_SKIP() << "needs " << make << " (btrfs-progs, xfsprogs: packaging/packages)";
+  const std::string image = rig_.path("image"), root = rig_.path("root");
   ASSERT_TRUE(make_dirs(root, 0755));
-  ASSERT_EQ(std::system(("truncate -s 128M '" + image + "' && mkfs.btrfs -q '" + image + "'").c_str()), 0);
+  ASSERT_EQ(std::system(("truncate -s 400M '" + image + "' && " + make + " -q '" + image + "'").c_str()), 0);
   if (std::system(("mount -o loop '" + image + "' '" + root + "' 2>/dev/null").c_str()) != 0)
-    GTEST_SKIP() << "this host mounts no btrfs of a loop device";
+    GTEST_SKIP() << "this host mounts no " << GetParam() << " of a loop device";
   mounted_.push_back(root);
   ASSERT_EQ(::chmod(rig_.path(".").c_str(), 0755), 0);
   rig_.configure("cache_folder " + root + "/cache");

@@ -1,6 +1,5 @@
 """Fetching an archive from nginx on this host, checking its SHA-256, and unpacking it. Files are made in a tmpfs, so that
 no disk is measured; what one contender leaves is removed before the next begins."""
-import atexit
 import functools
 import hashlib
 import os
@@ -14,6 +13,7 @@ import time
 from harness import LIMIT, OURS, Benchmark
 
 NAME = "artifact.tar.gz"
+NOBODY = 65534
 NGINX = """daemon off; user root; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{}}
 http {{ access_log off; sendfile on; tcp_nopush on; client_body_temp_path {folder}; proxy_temp_path {folder};
@@ -54,7 +54,7 @@ class Server:
         config = self.folder / "nginx.conf"
         config.write_text(NGINX.format(folder=self.folder, port=port))
         self.nginx = subprocess.Popen(["nginx", "-c", config, "-p", self.folder], stderr=subprocess.DEVNULL)
-        atexit.register(self.stop)  # whatever happens to the figures
+        self.env.at_end.callback(self.stop)
         while True:
             try:
                 socket.create_connection(("127.0.0.1", port)).close()
@@ -69,10 +69,8 @@ class Server:
         return f"http://127.0.0.1:{self.port}/{NAME}"
 
     def stop(self):
-        if "port" in self.__dict__:
-            self.nginx.terminate()
-            self.nginx.wait()
-            del self.__dict__["port"]
+        self.nginx.terminate()
+        self.nginx.wait()
 
 
 def timed(prepare, command):
@@ -137,19 +135,54 @@ def benchmarks(env):
     return [Benchmark("unpack", "s", "a tar.gz that lies here", unpack, rounds=3),
             Benchmark("download", "s", "over HTTP, without digest and unpacking", download),
             Benchmark("fetch", "s", "over HTTP, SHA-256 checked, unpacked", whole),
-            Benchmark("fetch-warm", "ms", "the whole archive out of the cache, on one file system", {
-                OURS: lambda: warm(env, server)}, after=server.stop)]
+            warm(env, server, "fetch-warm", "the whole archive out of the cache, for a task of nobody", env.scratch, NOBODY),
+            warm(env, server, "fetch-warm-root", "the same for a task of root", env.scratch, 0),
+            *on_xfs(env, server)]
 
 
-def warm(env, server):
-    """Milliseconds until an artifact that the cache has lies in a sandbox: dewar-fetch from start to end."""
-    config, times = env.scratch / "fetch.conf", []
-    config.write_text(f"cache_folder {env.scratch}/cache\n")
-    for number in range(env.few(20) + 1):
-        folder = pathlib.Path(tempfile.mkdtemp(dir=env.scratch))
-        before = time.monotonic()
-        subprocess.run([str(a) for a in (env.bin / "drive_fetch", folder, server.url, server.sha256, "keep", config)],
-                       check=True, capture_output=True)
-        times.append((time.monotonic() - before) * 1e3)
-        shutil.rmtree(folder)
-    return times[1:]  # the first came over the network
+def on_xfs(env, server):
+    """A file system that shares blocks, if this host makes one."""
+    make = shutil.which("mkfs.xfs", path="/usr/sbin:/sbin")
+    if not make:
+        return []
+    root = env.scratch / "xfs"
+
+    def mount():
+        if root.exists():
+            return
+        root.mkdir()
+        subprocess.run(["bash", "-c", f"truncate -s 2G {root}.image && {make} -q {root}.image && mount -o loop {root}.image"
+                        f" {root}"], check=True, capture_output=True)
+        env.at_end.callback(subprocess.run, ["umount", root])
+
+    return [warm(env, server, "fetch-warm-xfs", "the same for a task of root, on XFS", root, 0, mount)]
+
+
+def warm(env, server, name, title, root, uid, prepare=lambda: None):
+    """Milliseconds until an artifact that the cache has lies in a sandbox: dewar-fetch from start to end, beside cp."""
+    def ours():
+        prepare()
+        server.port
+        config, times = root / "fetch.conf", []
+        config.write_text(f"cache_folder {root}/cache-{name}\n")
+        for number in range(env.few(20) + 1):
+            folder = pathlib.Path(tempfile.mkdtemp(dir=root))
+            os.chown(folder, uid, uid)
+            argv = [env.bin / "drive_fetch", folder, server.url, server.sha256, "keep", config, uid]
+            before = time.monotonic()
+            subprocess.run([str(a) for a in argv], check=True, capture_output=True)
+            times.append((time.monotonic() - before) * 1e3)
+            shutil.rmtree(folder)
+        return times[1:]  # the first came over the network
+
+    def copy():
+        prepare()
+        target, times = root / "copy", []
+        for _ in range(env.few(20)):
+            before = time.monotonic()
+            subprocess.run(["cp", "--reflink=never", server.artifact, target], check=True)
+            times.append((time.monotonic() - before) * 1e3)
+            target.unlink()
+        return times
+
+    return Benchmark(name, "ms", title, {OURS: ours, "cp": copy}, rounds=3)

@@ -1,8 +1,9 @@
-// drive_fetch FOLDER URI SHA256 unpack|keep [CONFIG]: becomes dewar-fetch with a request for this one artifact, as the
-// caller's user. SHA256 may be empty.
+// drive_fetch FOLDER URI SHA256 unpack|keep [CONFIG [UID]]: becomes dewar-fetch with a request for this one artifact,
+// for the caller's user or UID. SHA256 may be empty.
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <string>
 
 #include "base/files.h"
@@ -20,8 +21,8 @@ int main(int argc, char** argv) {
   request.name = "bench";
   request.folder = folder;
   request.config = argc > 5 ? argv[5] : "";
-  request.uid = ::getuid();
-  request.gid = ::getgid();
+  request.uid = argc > 6 ? static_cast<uid_t>(std::atoi(argv[6])) : ::getuid();
+  request.gid = argc > 6 ? request.uid : ::getgid();
   request.loopback = true;
   request.artifacts = {artifact};
   if (!dewar::replace_file(file, dewar::encode_fetch_request(request))) return 1;
