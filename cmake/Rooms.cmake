@@ -38,6 +38,7 @@ function(dewar_test name)
   list(TRANSFORM TEST_FLOOR PREPEND dewar::)
   target_link_libraries(${name} PRIVATE dewar_options ${TEST_FLOOR} ${TEST_USES} GTest::gtest GTest::gmock
                                         GTest::gtest_main)
+  target_compile_options(${name} PRIVATE -O0)  # the tests' own code: compiles in half the time, and runs once
   target_compile_definitions(${name} PRIVATE DEWAR_BIN="${CMAKE_BINARY_DIR}/bin" DEWAR_SOURCE="${CMAKE_SOURCE_DIR}")
   if(TEST_NEEDS)
     add_dependencies(${name} ${TEST_NEEDS})
