@@ -1,0 +1,141 @@
+#include "tests/logs/model.h"
+
+#include <algorithm>
+#include <ostream>
+#include <tuple>
+
+#include "thermos/logs/line_cutter.h"
+
+namespace dewar {
+namespace {
+
+constexpr std::uint64_t kPiece = LineCutter::kPiece;
+
+struct Way {
+  std::uint64_t line = 0, given = 0;
+  std::optional<std::int64_t> time;
+  bool continued = false;
+};
+
+class Model {
+ public:
+  explicit Model(const FakePump& pump) : pump_(pump) {}
+
+  void give(OutputStream stream, std::uint64_t end, std::optional<std::int64_t> time) {
+    Way& way = of(stream);
+    way.time = time;
+    const std::string& text = pump_.text(stream);
+    const std::uint64_t begin = pump_.begin(stream);
+    if (way.given < begin && way.given < end) {
+      told_.push_back({.line = false, .stream = stream, .time = time, .position = 0, .end = begin, .missing = begin});
+      way.line = way.given = begin;
+    }
+    while (way.given < end) {
+      const char c = text[way.given++];
+      if (c == '\n') {
+        cut(stream, way.given - 1, false);
+      } else if (way.given % kPiece == 0 && way.given - way.line >= kPiece) {
+        cut(stream, way.given, true);
+      }
+    }
+  }
+
+  void flush(OutputStream stream) {
+    if (of(stream).line < of(stream).given) cut(stream, of(stream).given, true);
+  }
+
+  void gap(const IndexRecord& record) {
+    flush(record.stream);
+    told_.push_back({.line = false,
+                     .stream = record.stream,
+                     .time = record.time,
+                     .position = record.position,
+                     .end = record.position,
+                     .cause = missing_for(record.reason),
+                     .missing = record.value});
+  }
+
+  /// What was told since the last call came with this record.
+  void came_with(std::size_t event) {
+    for (; numbered_ < told_.size(); ++numbered_) told_[numbered_].event = event;
+  }
+
+  Way& of(OutputStream stream) { return stream == OutputStream::kStdout ? out_ : err_; }
+  std::vector<Told> take() { return std::move(told_); }
+
+ private:
+  void cut(OutputStream stream, std::uint64_t end, bool unfinished) {
+    Way& way = of(stream);
+    told_.push_back({.line = true,
+                     .stream = stream,
+                     .time = way.time,
+                     .position = way.line,
+                     .end = way.given,
+                     .text = pump_.text(stream).substr(way.line, end - way.line),
+                     .continued = way.continued,
+                     .unfinished = unfinished});
+    way.continued = unfinished;
+    way.line = way.given;
+  }
+
+  const FakePump& pump_;
+  Way out_, err_;
+  std::vector<Told> told_;
+  std::size_t numbered_ = 0;
+};
+
+}  // namespace
+
+std::vector<Told> model_of(const FakePump& pump, bool out, bool err) {
+  Model model(pump);
+  const auto wanted = [&](OutputStream stream) { return stream == OutputStream::kStdout ? out : err; };
+  for (std::size_t i = 0; i < pump.records().size(); ++i) {
+    const IndexRecord& record = pump.records()[i];
+    if (!wanted(record.stream)) continue;
+    if (record.position > model.of(record.stream).given) model.give(record.stream, record.position, std::nullopt);
+    const std::uint64_t given = model.of(record.stream).given;
+    if (record.kind == IndexKind::kData && record.position + record.value > given)
+      model.give(record.stream, record.position + record.value, record.time);
+    if (record.kind == IndexKind::kGap && record.position >= given) model.gap(record);
+    if (record.kind == IndexKind::kEnd && record.position >= given) model.flush(record.stream);
+    model.came_with(i);
+  }
+  for (const OutputStream stream : {OutputStream::kStdout, OutputStream::kStderr})
+    if (wanted(stream) && pump.text(stream).size() > model.of(stream).given)
+      model.give(stream, pump.text(stream).size(), std::nullopt);
+  for (const OutputStream stream : {OutputStream::kStdout, OutputStream::kStderr})
+    if (wanted(stream)) model.flush(stream);
+  model.came_with(pump.records().size());
+  return model.take();
+}
+
+bool Told::operator==(const Told& other) const {
+  const auto all = [](const Told& t) {
+    return std::tie(t.line, t.stream, t.time, t.position, t.end, t.text, t.continued, t.unfinished, t.cause, t.missing);
+  };
+  return all(*this) == all(other);
+}
+
+Told told(const LogItem& item) {
+  return {.line = item.kind == LogItem::Kind::kLine,
+          .stream = item.stream,
+          .time = item.time,
+          .position = item.position,
+          .end = item.end,
+          .text = std::string(item.text),
+          .continued = item.continued,
+          .unfinished = item.unfinished,
+          .cause = item.cause,
+          .missing = item.missing};
+}
+
+std::ostream& operator<<(std::ostream& out, const Told& told) {
+  out << (told.line ? "line " : "gap ") << file_name(told.stream) << " [" << told.position << "," << told.end << ")";
+  if (told.time) out << " at " << *told.time;
+  if (!told.line) return out << " " << told.missing << " " << name_of(told.cause);
+  if (told.continued) out << " continued";
+  if (told.unfinished) out << " unfinished";
+  return out << " '" << told.text.substr(0, 60) << "'";
+}
+
+}  // namespace dewar

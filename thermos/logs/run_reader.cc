@@ -1,0 +1,302 @@
+#include "thermos/logs/run_reader.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "base/files.h"
+
+namespace dewar {
+namespace {
+
+std::size_t number(OutputStream stream) { return stream == OutputStream::kStderr; }
+
+/// Behind the bytes of a record; nothing if that is no number.
+std::optional<std::uint64_t> end_of(const IndexRecord& record) {
+  if (record.kind != IndexKind::kData) return record.position;
+  if (record.value > std::numeric_limits<std::uint64_t>::max() - record.position) return std::nullopt;
+  return record.position + record.value;
+}
+
+bool has_time(const IndexRecord& record) {
+  return record.kind == IndexKind::kData || record.kind == IndexKind::kGap || record.kind == IndexKind::kEnd;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<RunReader>> RunReader::open(const std::string& folder, Wish wish) {
+  UniqueFd fd = DEWAR_TRY(open_file(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  std::unique_ptr<RunReader> reader(new RunReader(std::move(fd), std::move(wish)));
+  reader->seek_start();
+  return reader;
+}
+
+RunReader::RunReader(UniqueFd folder, Wish wish)
+    : folder_(std::move(folder)),
+      wish_(std::move(wish)),
+      index_(folder_),
+      starts_(folder_),
+      out_(folder_, OutputStream::kStdout, starts_),
+      err_(folder_, OutputStream::kStderr, starts_) {
+  out_.wanted = wish_.out;
+  err_.wanted = wish_.err;
+}
+
+RunReader::Place RunReader::oldest() {
+  Place place;
+  place.given[0] = out_.files.begin();
+  place.given[1] = err_.files.begin();
+  return place;
+}
+
+void RunReader::Place::pass(const IndexRecord& record, std::uint64_t end) {
+  const std::size_t i = number(record.stream);
+  if (end > given[i]) time[i] = record.kind == IndexKind::kData ? std::optional(record.time) : std::nullopt;
+  given[i] = std::max(given[i], end);
+  if (record.kind != IndexKind::kData) floor[i] = record.position;  // the line before it has been told
+}
+
+std::uint64_t RunReader::begin_total() {
+  return (out_.wanted ? out_.files.begin() : 0) + (err_.wanted ? err_.files.begin() : 0);
+}
+
+std::uint64_t RunReader::end_total() {
+  return (out_.wanted ? out_.files.end() : 0) + (err_.wanted ? err_.files.end() : 0);
+}
+
+void RunReader::begin_at(const Place& place, std::optional<OutputStream> exact) {
+  giving_ = nullptr;
+  gap_.reset();
+  for (Stream* stream : {&out_, &err_}) {
+    const std::size_t i = number(stream->name);
+    stream->given = place.given[i];
+    stream->time = place.time[i];
+    if (!stream->wanted) continue;
+    const std::uint64_t floor = std::max(place.floor[i], stream->files.begin());
+    if (exact == stream->name || stream->given <= floor) {
+      stream->cutter.start_at(stream->given);
+    } else {
+      stream->cutter.start_with_line_at(stream->given, floor);
+    }
+  }
+}
+
+void RunReader::seek_start() {
+  auto segments = index_.segments();
+  index_.go_to(segments.empty() ? IndexReader::Segment{} : std::move(segments.front()));
+  begin_at(Place{});
+}
+
+/// A stream of which the segment does not tell is where it is at the start of the next.
+RunReader::Place RunReader::first_in(const IndexReader::Segment& segment, const Place& next,
+                                     std::optional<std::int64_t>& time) const {
+  Place place = next;
+  bool found[2] = {false, false};
+  std::string block;
+  for (std::uint64_t at = 0; !(found[0] && found[1]); at += block.size()) {
+    block = read_records(segment.fd.get(), at);
+    if (block.empty()) break;
+    for (std::string_view rest = block; !rest.empty(); rest.remove_prefix(kIndexRecordSize)) {
+      const auto record = decode_index_record(rest);
+      if (!record || !has_time(*record)) continue;
+      if (!time) time = record->time;
+      const std::size_t i = number(record->stream);
+      if (!found[i]) place.given[i] = record->position;
+      found[i] = true;
+      if (found[0] && found[1]) break;
+    }
+  }
+  return place;
+}
+
+/// Each stream is behind its last record there.
+RunReader::Place RunReader::before(const std::vector<IndexReader::Segment>& segments, std::size_t at) {
+  Place place = oldest();
+  bool done[2] = {false, false};
+  while (at-- > 0 && !(done[0] && done[1])) {
+    bool found[2] = {done[0], done[1]};
+    std::string block;
+    for (std::uint64_t from = 0; !(block = read_records(segments[at].fd.get(), from)).empty(); from += block.size()) {
+      for (std::string_view rest = block; !rest.empty(); rest.remove_prefix(kIndexRecordSize)) {
+        const std::size_t i = number(static_cast<OutputStream>(rest[1]));
+        const auto record = done[i] ? std::nullopt : decode_index_record(rest);
+        if (!record || !has_time(*record)) continue;
+        found[i] = true;
+        if (const auto end = end_of(*record)) place.pass(*record, *end);
+      }
+    }
+    std::copy(found, found + 2, done);
+  }
+  return place;
+}
+
+template <class Ahead, class Stop>
+RunReader::Place RunReader::find(Ahead ahead, Stop stop) {
+  auto segments = index_.segments();
+  Place place;
+  place.given[0] = out_.files.end();
+  place.given[1] = err_.files.end();
+  std::size_t from = segments.size();
+  for (bool ahead_of_it = false; from > 0 && !ahead_of_it;) {
+    std::optional<std::int64_t> time;
+    place = first_in(segments[--from], place, time);
+    ahead_of_it = ahead(place, time);
+  }
+  place = before(segments, from);
+  index_.go_to(segments.empty() ? IndexReader::Segment{} : std::move(segments[from]));
+  while (const IndexRecord* record = index_.peek()) {
+    const auto end = end_of(*record);
+    if (end && has_time(*record)) {
+      if (stop(*record, place)) break;
+      place.pass(*record, *end);
+    }
+    index_.pop();
+  }
+  return place;
+}
+
+void RunReader::seek_time(std::int64_t time) {
+  begin_at(find([&](const Place&, std::optional<std::int64_t> first) { return first && *first < time; },
+                [&](const IndexRecord& record, const Place&) { return record.time >= time; }));
+}
+
+void RunReader::seek_position(OutputStream stream, std::uint64_t position) {
+  if (position == 0) return seek_start();
+  const std::size_t i = number(stream);
+  bool found = false;
+  Place place = find([&](const Place& first, std::optional<std::int64_t>) { return first.given[i] < position; },
+                     [&](const IndexRecord& record, const Place&) {
+                       return found = record.stream == stream && *end_of(record) >= position;
+                     });
+  place.given[i] = position;
+  // What the index does not tell of is read one stream after the other.
+  if (const std::uint64_t end = out_.files.end(); !found && i == 1 && end > place.given[0]) {
+    place.given[0] = end;
+    place.time[0].reset();
+  }
+  begin_at(place, stream);
+}
+
+void RunReader::seek_total(std::uint64_t total) {
+  const bool wanted[2] = {out_.wanted, err_.wanted};
+  const auto sum = [&](const Place& place) {
+    return (wanted[0] ? place.given[0] : 0) + (wanted[1] ? place.given[1] : 0);
+  };
+  bool stopped = false;
+  std::optional<std::size_t> within;
+  Place place = find([&](const Place& first, std::optional<std::int64_t>) { return sum(first) < total; },
+                     [&](const IndexRecord& record, const Place& before) {
+                       const std::size_t i = number(record.stream);
+                       if (!wanted[i]) return false;
+                       const std::uint64_t more = *end_of(record) - std::min(*end_of(record), before.given[i]);
+                       stopped = sum(before) + more >= total;
+                       if (stopped) within = i;
+                       return stopped;
+                     });
+  for (const std::size_t i : {std::size_t{0}, std::size_t{1}}) {
+    if (!wanted[i] || (within && *within != i) || sum(place) >= total) continue;
+    const std::uint64_t end = (i == 0 ? out_ : err_).files.end();
+    place.given[i] += std::min(total - sum(place), end - std::min(end, place.given[i]));
+  }
+  begin_at(place);
+}
+
+void RunReader::give(Stream& stream, std::uint64_t end, std::optional<std::int64_t> time) {
+  stream.given = end;
+  stream.time = time;
+  giving_ = &stream;
+}
+
+void RunReader::take(const IndexRecord& record) {
+  Stream& stream = of(record.stream);
+  const auto end = end_of(record);
+  const bool behind = !end || *end < stream.given || (record.kind == IndexKind::kData && *end == stream.given);
+  if (!has_time(record) || !stream.wanted || behind) return index_.pop();
+  // Bytes of which the index does not tell: somewhere before this record.
+  if (record.position > stream.given) return give(stream, record.position, std::nullopt);
+  if (record.kind == IndexKind::kData) {
+    give(stream, *end, record.time);
+  } else {
+    gap_ = record;
+  }
+  index_.pop();
+}
+
+const LogItem* RunReader::from_cut(Stream& stream, const LineCutter::Cut& cut) {
+  stream.given = std::max(stream.given, cut.end);  // what is missing may reach beyond what the record told of
+  item_ = {.kind = cut.missing ? LogItem::Kind::kGap : LogItem::Kind::kLine,
+           .process = wish_.process,
+           .run = wish_.run,
+           .time = stream.time,
+           .stream = stream.name,
+           .position = cut.position,
+           .end = cut.end,
+           .text = cut.text,
+           .continued = cut.continued,
+           .unfinished = cut.unfinished,
+           .cause = cut.damaged ? Missing::kUnreadable : Missing::kRemoved,
+           .missing = cut.missing ? cut.end - cut.position : 0};
+  return &item_;
+}
+
+const LogItem* RunReader::from_gap(const IndexRecord& record) {
+  item_ = {.kind = LogItem::Kind::kGap,
+           .process = wish_.process,
+           .run = wish_.run,
+           .time = record.time,
+           .stream = record.stream,
+           .position = record.position,
+           .end = record.position,
+           .text = {},
+           .cause = missing_for(record.reason),
+           .missing = record.value};
+  return &item_;
+}
+
+/// Hands out what is in the files beyond the index. False: nothing is.
+bool RunReader::give_unindexed() {
+  for (Stream* stream : {&out_, &err_}) {
+    if (!stream->wanted) continue;
+    const std::uint64_t end = stream->files.end();
+    if (end <= stream->given) continue;
+    give(*stream, end, std::nullopt);
+    return true;
+  }
+  return false;
+}
+
+/// What is left of the bytes that were handed out, a line without end included.
+bool RunReader::finish(Stream& stream, LineCutter::Cut& cut) {
+  return stream.cutter.next(stream.given, wish_.only, cut) || stream.cutter.flush(cut);
+}
+
+const LogItem* RunReader::next(bool all) {
+  LineCutter::Cut cut;
+  for (;;) {
+    if (giving_ != nullptr) {
+      if (giving_->cutter.next(giving_->given, wish_.only, cut)) return from_cut(*giving_, cut);
+      giving_ = nullptr;
+    }
+    if (gap_) {
+      Stream& stream = of(gap_->stream);
+      if (finish(stream, cut)) return from_cut(stream, cut);
+      const IndexRecord record = *gap_;
+      gap_.reset();
+      if (record.kind == IndexKind::kGap && record.value > 0) return from_gap(record);
+      continue;
+    }
+    if (const IndexRecord* record = index_.peek()) {
+      take(*record);
+      continue;
+    }
+    if (!all && index_.exists()) return nullptr;
+    if (give_unindexed()) continue;
+    if (!all) return nullptr;
+    for (Stream* stream : {&out_, &err_})
+      if (stream->wanted && finish(*stream, cut)) return from_cut(*stream, cut);
+    return nullptr;
+  }
+}
+
+}  // namespace dewar
