@@ -112,14 +112,6 @@ Result<void> limit_system_calls(std::initializer_list<std::initializer_list<long
   return {};
 }
 
-Result<void> drop_capabilities() {
-  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-  const __user_cap_data_struct none[2]{};
-  if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 || ::syscall(SYS_capset, &header, none) != 0)
-    return fail_errno("drop capabilities");
-  return {};
-}
-
 #ifndef LANDLOCK_ACCESS_FS_TRUNCATE
 #define LANDLOCK_ACCESS_FS_TRUNCATE (1ULL << 14)
 #endif
@@ -163,6 +155,20 @@ Result<void> limit_files(int target, const std::vector<std::string>& readable) {
 
 }  // namespace
 
+Result<void> keep_capabilities(std::uint64_t kept) {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct held[2]{};
+  if (::syscall(SYS_capget, &header, held) != 0) return fail_errno("look at capabilities");
+  for (const int half : {0, 1}) {
+    held[half].permitted &= static_cast<std::uint32_t>(kept >> (32 * half));
+    held[half].effective = held[half].permitted;
+    held[half].inheritable = 0;
+  }
+  if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 || ::syscall(SYS_capset, &header, held) != 0)
+    return fail_errno("drop capabilities");
+  return {};
+}
+
 Result<void> confine_extraction(int target) {
   DEWAR_TRY(give_up_rights());
   DEWAR_TRY(limit_files(target, {}));
@@ -183,7 +189,7 @@ Result<void> confine_keeping() {
 
 Result<void> give_up_rights() {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail_errno("no new privileges");
-  return drop_capabilities();
+  return keep_capabilities(0);
 }
 
 }  // namespace dewar

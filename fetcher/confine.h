@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,9 @@ Result<void> confine_transfer(const std::vector<std::string>& readable);
 
 /// The same for what only computes on descriptors that are open: no file, no socket, no program.
 Result<void> confine_keeping();
+
+/// Drops all capabilities but those of `kept`, a bit each, that this thread has.
+Result<void> keep_capabilities(std::uint64_t kept);
 
 /// The part of it that an operator's helper command can live with: no capability, no new privilege.
 Result<void> give_up_rights();

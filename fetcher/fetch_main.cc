@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "base/files.h"
+#include "fetcher/confine.h"
 #include "fetcher/fetch.h"
 
 namespace dewar {
@@ -27,6 +28,7 @@ int run(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);  // it holds secrets for a while
   ::umask(022);
+  if (const auto kept = keep_capabilities(kFetchCapabilities); !kept) return complain(1, kept.error().message());
   const auto bytes = read_file(argv[1]);
   if (!bytes) return complain(2, bytes.error().message());
   const auto request = decode_fetch_request(*bytes);

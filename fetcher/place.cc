@@ -1,6 +1,7 @@
 #include "fetcher/place.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/fs.h>
 #include <linux/openat2.h>
 #include <sys/fsuid.h>
@@ -39,6 +40,15 @@ class AsUser {
  private:
   bool change_;
 };
+
+/// Until the end of AsUser: others' files may be linked where /proc/sys/fs/protected_hardlinks forbids it.
+void own_all_files() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct held[2]{};
+  if (::syscall(SYS_capget, &header, held) != 0) return;
+  held[0].effective |= held[0].permitted & (1u << CAP_FOWNER);
+  ::syscall(SYS_capset, &header, held);
+}
 
 UniqueFd open_beneath(const UniqueFd& root, const std::string& path) {
   open_how how{};
@@ -127,10 +137,11 @@ Result<PlacedBy> place_entry(const PartUser& user, const UniqueFd& entry, const 
     // Root, inside or outside a task, could write to a link of what others trust.
     const bool may_link = user.change && user.uid != 0 && !executable && info.st_size >= kWorthALink;
     if (may_link) {
+      const AsUser as_user(user);
+      own_all_files();
       const std::string passing = passing_name(name);
       ::unlinkat(folder.get(), passing.c_str(), 0);
       if (::linkat(AT_FDCWD, magic(entry).c_str(), folder.get(), passing.c_str(), AT_SYMLINK_FOLLOW) == 0) {
-        const AsUser as_user(user);
         DEWAR_TRY(rename_over(folder, name));
         return PlacedBy::kLink;
       }

@@ -1,6 +1,7 @@
 // The messages between dewar-fetch and whoever starts it, as documents of the plain binary form (docs/formats.md).
 #pragma once
 
+#include <linux/capability.h>
 #include <sys/types.h>
 
 #include <cstdint>
@@ -13,6 +14,11 @@
 #include "fetcher/artifact.h"
 
 namespace dewar {
+
+/// What dewar-fetch itself can use: to become the task's user and to end its parts, to find its way to folders that are
+/// not root's, and to link an entry of the cache, which is root's, into a folder as the task's user.
+constexpr std::uint64_t kFetchCapabilities =
+    1ull << CAP_SETUID | 1ull << CAP_SETGID | 1ull << CAP_KILL | 1ull << CAP_DAC_READ_SEARCH | 1ull << CAP_FOWNER;
 
 /// One set of artifacts for one folder. Holds no secret: credentials are names.
 struct FetchRequest {

@@ -12,9 +12,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdio>
+#include <iterator>
+#include <sstream>
+
 #include "base/digest.h"
 #include "base/files.h"
 #include "fetcher/confine.h"
+#include "tests/fetcher/fetch_rig.h"
 #include "tests/support/temp_folder.h"
 
 namespace dewar {
@@ -76,6 +82,49 @@ TEST_F(PartsTest, TheKeeperHasNothing) {
 TEST_F(PartsTest, WithoutTheWallsAllOfThatWorks) {
   const std::string able = powers([] { return Result<void>(); }, other);
   EXPECT_EQ(able, "it executed a program");
+}
+
+/// A line of /proc/<pid>/status, without its name.
+std::string status_of(pid_t pid, const std::string& name) {
+  const auto text = read_file("/proc/" + std::to_string(pid) + "/status");
+  const std::size_t at = text ? text->find("\n" + name + ":\t") : std::string::npos;
+  if (at == std::string::npos) return "gone";
+  const std::size_t from = at + name.size() + 3;
+  return text->substr(from, text->find_first_of("\t\n", from) - from);
+}
+
+std::vector<pid_t> children_of(pid_t pid) {
+  const std::string number = std::to_string(pid);
+  const auto text = read_file("/proc/" + number + "/task/" + number + "/children");
+  std::istringstream words(text ? *text : "");
+  return {std::istream_iterator<pid_t>(words), {}};
+}
+
+// docs/fetcher.md, "Who does what".
+TEST_F(PartsTest, WhatEachProcessHolds) {
+  OddServer server;
+  FetchRig rig;
+  Artifact slow = artifact(server.uri("drip/a.tgz"), std::string(64, '0'));
+  slow.cache = CacheUse::kNo;
+  const pid_t first = rig.start(rig.request({slow}), rig.path("log"));
+  std::vector<pid_t> parts;
+  const auto confined = [](pid_t part) { return status_of(part, "Seccomp") == "2"; };
+  do {
+    ::usleep(1000);
+    parts = children_of(first);
+  } while (parts.size() != 3 || !std::ranges::all_of(parts, confined));
+  char held[17];
+  std::snprintf(held, sizeof held, "%016llx", static_cast<unsigned long long>(kFetchCapabilities));
+  EXPECT_EQ(status_of(first, "CapPrm"), held);
+  EXPECT_EQ(status_of(first, "CapEff"), held);
+  for (const pid_t part : parts) {
+    for (const char* set : {"CapPrm", "CapEff", "CapInh", "CapAmb"})
+      EXPECT_EQ(status_of(part, set), "0000000000000000") << set;
+    EXPECT_EQ(status_of(part, "Uid"), "65534");
+    EXPECT_EQ(status_of(part, "NoNewPrivs"), "1");
+  }
+  ::kill(first, SIGKILL);
+  ::waitpid(first, nullptr, 0);
 }
 
 TEST_F(PartsTest, TheKeeperTellsTheDigestOfWhatItStored) {

@@ -125,6 +125,30 @@ TEST_F(PlaceTest, AFullCache) {
   EXPECT_EQ(rig_.fetch({apart}).exit, 0);
 }
 
+// Where nothing can be shared, and /proc/sys/fs/protected_hardlinks lets users link their own files alone.
+TEST_F(PlaceTest, ABigEntryIsLinkedUnlessTheTaskIsRoots) {
+  ASSERT_EQ(::chmod(rig_.path(".").c_str(), 0755), 0);
+  const std::string root = rig_.path("root"), bytes(3'000'000, 'x'), source = rig_.path("source");
+  mount_small(root, "mode=0755");
+  ASSERT_TRUE(replace_file(source, bytes, 0644));
+  rig_.configure("cache_folder " + root + "/cache");
+  rig_.configure("helper own /bin/cat " + source);
+  for (const uid_t uid : {65534u, 0u}) {
+    FetchRequest request = rig_.request({artifact("own://there/a", sha256(bytes))});
+    request.folder = root + "/sandbox" + std::to_string(uid);
+    request.uid = request.gid = uid;
+    ASSERT_TRUE(make_dirs(request.folder, 0700));
+    ASSERT_EQ(::chown(request.folder.c_str(), uid, uid), 0);
+    const FetchOutcome outcome = rig_.run(request);
+    ASSERT_EQ(outcome.exit, 0) << outcome.err;
+    struct stat info {};
+    ASSERT_EQ(::stat((request.folder + "/a").c_str(), &info), 0);
+    EXPECT_EQ(info.st_nlink, uid == 0 ? 1u : 2u);
+    EXPECT_EQ(info.st_mode & 07777, uid == 0 ? 0644u : 0444u);
+    EXPECT_EQ(info.st_uid, 0u);
+  }
+}
+
 /// Whether all of a file's blocks are shared with another's (ioctl FIEMAP).
 bool is_shared(const std::string& path) {
   const auto file = open_file(path, O_RDONLY);

@@ -1,7 +1,6 @@
 #include "thermos/runner/attempt.h"
 
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -9,6 +8,7 @@
 #include <csignal>
 
 #include "base/files.h"
+#include "fetcher/request.h"
 #include "isolation/root.h"
 
 namespace dewar {
@@ -70,9 +70,7 @@ void be_fetcher(const RunnerSpec& spec, const ProcessSpec& process, int run, Att
   recipe.env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"};
   recipe.cwd = spec.run_folder;
   recipe.user = {"root", 0, 0, {}};
-  for (const int kept :
-       {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP})
-    recipe.capabilities |= std::uint64_t{1} << kept;
+  recipe.capabilities = kFetchCapabilities;
 }
 
 void be_process(const RunnerSpec& spec, const ProcessSpec& process, AttemptRecipe& recipe) {
