@@ -52,6 +52,7 @@ struct Spawn {
   std::vector<std::string> env;   ///< NAME=VALUE
   std::vector<int> fds;
   bool new_session = false;  ///< setsid(2): no terminal, own process group
+  int cgroup = -1;           ///< a folder of cgroup2 that it is born in, see CLONE_INTO_CGROUP in clone(2)
 };
 
 /// Opens a program through a read-only mount that lies in no namespace and goes with its last user. A process that was
@@ -59,7 +60,7 @@ struct Spawn {
 /// way of /proc/<pid>/exe. Close-on-exec. Errors: EPERM (needs CAP_SYS_ADMIN), EINVAL (it lies on an unbindable mount).
 Result<UniqueFd> open_read_only(const std::string& program);
 
-/// vfork-like start (posix_spawn(3)): costs the same from a big program as from a small one. All signals are unblocked
+/// vfork-like start: costs the same from a big program as from a small one. All signals are unblocked
 /// and set to default in the child. Returns the child's pid; the caller must reap it. Errors: those of execve(2).
 Result<pid_t> spawn(const Spawn& what);
 

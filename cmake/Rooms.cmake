@@ -11,6 +11,14 @@ if(DEWAR_SANITIZE)
                                                  -fno-sanitize-recover=all)
   target_link_options(dewar_options INTERFACE -fsanitize=${DEWAR_SANITIZE})
 endif()
+
+# An outside library whose code becomes part of our programs: to load a shared one takes longer than the little that a
+# task needs of it.
+function(dewar_static_library variable name header)
+  find_library(${variable} lib${name}.a REQUIRED)
+  find_path(${variable}_HEADERS ${header} REQUIRED)
+endfunction()
+
 function(dewar_room name)
   cmake_parse_arguments(ROOM "" "" "SOURCES;FLOOR;USES" ${ARGN})
   add_library(dewar_${name} STATIC ${ROOM_SOURCES})
@@ -21,13 +29,19 @@ endfunction()
 
 # STATIC: links everything in (but not in a sanitizer build, whose runtime is a shared library), for the programs of which
 # every task has some.
+# LEAN: all but the C library itself, for the one that is started for each task and needs name services; a library that
+# has to be shared elsewhere asks for the target's property DEWAR_LEAN.
 function(dewar_program name)
-  cmake_parse_arguments(PROGRAM "STATIC" "" "SOURCES;FLOOR;USES" ${ARGN})
+  cmake_parse_arguments(PROGRAM "STATIC;LEAN" "" "SOURCES;FLOOR;USES" ${ARGN})
   add_executable(${name} ${PROGRAM_SOURCES})
   list(TRANSFORM PROGRAM_FLOOR PREPEND dewar::)
   target_link_libraries(${name} PRIVATE dewar_options ${PROGRAM_FLOOR} ${PROGRAM_USES})
   if(PROGRAM_STATIC AND NOT DEWAR_SANITIZE)
     target_link_options(${name} PRIVATE -static -Wl,--gc-sections)
+  endif()
+  if(PROGRAM_LEAN AND NOT DEWAR_SANITIZE)
+    set_target_properties(${name} PROPERTIES DEWAR_LEAN ON)
+    target_link_options(${name} PRIVATE -static-libstdc++ -static-libgcc -Wl,--as-needed -Wl,--gc-sections)
   endif()
 endfunction()
 

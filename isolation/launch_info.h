@@ -85,6 +85,7 @@ struct AttemptRecipe {
   LogPolicy log;
   std::string log_folder;       ///< host folder for stdout and stderr; exists
   std::string status_file;      ///< made by the launcher (O_EXCL); see isolation/attempt_status.h
+  std::string bell;             ///< a FIFO that gets a byte when the status says RUNNING; empty: nobody waits for it
   std::uint64_t log_quota = 0;  ///< bytes that the output of the whole task may take; 0: no limit
   std::string log_counter;      ///< with a quota: what its attempts count in; see isolation/log_quota.h
   bool on_host = false;         ///< a program of ours, not of the task: joins its cgroups but none of its namespaces
@@ -112,8 +113,8 @@ void code(Coder& c, ContainerRecipe& v) {
 template <class Coder>
 void code(Coder& c, AttemptRecipe& v) {
   c(v.argv, v.env, v.cwd, v.user, v.first_id, v.capabilities, v.rlimits, v.writable, v.oom_score_adj, v.seccomp,
-    v.unified_cgroup, v.v1_cgroups, v.sweep_cgroup, v.log, v.log_folder, v.status_file, v.log_quota, v.log_counter,
-    v.on_host);
+    v.unified_cgroup, v.v1_cgroups, v.sweep_cgroup, v.log, v.log_folder, v.status_file, v.bell, v.log_quota,
+    v.log_counter, v.on_host);
 }
 
 }  // namespace dewar

@@ -1,6 +1,7 @@
 // How to talk to a living runner: a stream socket `<run>/control`, mode 0600. Requests are lines: "subscribe", "kill",
 // "kill <seconds>", "lose", "limits <words>". The last is answered by a line, "ok" or "error <words>", and is not for
-// subscribers. Else answers come only to a subscriber: framed records (thermos/records.h), first the whole
+// subscribers. Whoever starts a runner may hand it a connection, as descriptor 3.
+// Else answers come only to a subscriber: framed records (thermos/records.h), first the whole
 // history, then each new record and, every second, samples. The runner closes the connection after the terminal state,
 // when nothing of the task is left; if it closes earlier, it has died.
 #pragma once
@@ -18,6 +19,9 @@ namespace dewar {
 
 class RunnerClient {
  public:
+  RunnerClient() = default;
+  /// Over a connection that is there already.
+  explicit RunnerClient(UniqueFd connection) : fd_(std::move(connection)) {}
   /// Errors: ENOENT, ECONNREFUSED: no runner lives there.
   static Result<RunnerClient> connect(const std::string& run_folder);
 

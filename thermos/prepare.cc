@@ -5,6 +5,7 @@
 #include <pwd.h>
 #include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -20,6 +21,7 @@
 #include "isolation/cgroup/disk.h"
 #include "isolation/cgroup/host.h"
 #include "isolation/cgroup/knobs.h"
+#include "isolation/cgroup/supervisors.h"
 #include "isolation/disk/project_quota.h"
 #include "isolation/seccomp/profile.h"
 #include "thermos/bridge.h"
@@ -219,7 +221,7 @@ Result<void> make_run_folder(RunnerSpec& spec) {
     return fail_errno("give " + sandbox + " to user '" + spec.user.name + "'");
   DEWAR_TRY(write_fetch_requests(spec));
   if (spec.sandbox.network == Network::kBridge) DEWAR_TRY(write_bridge_files(run));
-  return replace_file(run + "/runner.spec", encode_runner_spec(spec), 0600, true);
+  return replace_file(run + "/runner.spec", encode_runner_spec(spec), 0600);
 }
 
 Result<void> point_latest_at(const std::string& runs_folder, const std::string& name) {
@@ -243,7 +245,7 @@ Result<PreparedRun> take_over(const std::string& run_folder, const TaskSpec& tas
   DEWAR_TRY(fill_in_host(spec, request));
   const std::string now = encode_runner_spec(spec);
   DEWAR_TRY(write_fetch_requests(spec));
-  if (now != bytes) DEWAR_TRY(replace_file(run_folder + "/runner.spec", now, 0600, true));
+  if (now != bytes) DEWAR_TRY(replace_file(run_folder + "/runner.spec", now, 0600));
   return PreparedRun{std::move(spec), true};
 }
 
@@ -306,19 +308,27 @@ Result<PreparedRun> prepare_run(const TaskSpec& task, const RunRequest& request)
   return prepared;
 }
 
-Result<pid_t> start_runner(const std::string& run_folder, bool kill) {
+Result<StartedRunner> start_runner(const RunnerSpec& spec, bool kill) {
   const auto console = [&](const char* name) {
-    return open_file(run_folder + "/" + name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW);
+    return open_file(spec.run_folder + "/" + name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW);
   };
   const UniqueFd out = DEWAR_TRY(console("stdout")), err = DEWAR_TRY(console("stderr"));
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return fail_errno("make a connection");
+  StartedRunner started{-1, RunnerClient(UniqueFd(ends[0]))};
+  const UniqueFd theirs(ends[1]);
   Spawn runner;
   runner.program = DEWAR_TRY(find_own_program("dewar-runner"));
-  runner.argv = {"dewar-runner", run_folder};
+  runner.argv = {"dewar-runner", "--client", spec.run_folder};
   if (kill) runner.argv.insert(runner.argv.begin() + 1, "--kill");
   runner.env = {std::string("PATH=") + kDefaultPath};
-  runner.fds = {-1, out.get(), err.get()};
+  runner.fds = {-1, out.get(), err.get(), theirs.get()};
   runner.new_session = true;
-  return spawn(runner);
+  UniqueFd group;
+  if (!spec.cgroups.unified.empty()) group = DEWAR_TRY(open_supervisors(spec.cgroups));
+  runner.cgroup = group.get();
+  started.pid = DEWAR_TRY(spawn(runner));
+  return started;
 }
 
 }  // namespace dewar

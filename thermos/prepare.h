@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "thermos/control.h"
 #include "thermos/runner_spec.h"
 
 namespace dewar {
@@ -42,8 +43,13 @@ Result<std::string> find_run_folder(const std::string& work_dir, const std::stri
 /// cgroups. Needs root.
 Result<PreparedRun> prepare_run(const TaskSpec& task, const RunRequest& request);
 
-/// Starts dewar-runner on a run folder, in a session of its own, its stdout and stderr appended to files of these names
-/// in the run folder. Returns its pid; it is the caller's child. `kill`: it takes the task over only to kill it.
-Result<pid_t> start_runner(const std::string& run_folder, bool kill = false);
+struct StartedRunner {
+  pid_t pid = -1;
+  RunnerClient client;  ///< served once the runner holds the task; closed if it never does
+};
+
+/// Starts dewar-runner on a run folder, in a session and a cgroup2 group of its own, its stdout and stderr appended to
+/// files of these names in the run folder. It is the caller's child. `kill`: it takes the task over only to kill it.
+Result<StartedRunner> start_runner(const RunnerSpec& spec, bool kill = false);
 
 }  // namespace dewar

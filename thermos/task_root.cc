@@ -3,8 +3,9 @@
 #include "base/clock.h"
 #include "base/units.h"
 #include "isolation/id_range.h"
-#include "isolation/image/image.h"
+#include "isolation/image/ask.h"
 #include "isolation/launch_info.h"
+#include "thermos/programs.h"
 
 namespace dewar {
 namespace {
@@ -45,7 +46,8 @@ Result<std::vector<EventRecord>> prepare_task_root(RunnerSpec& spec, const std::
                                                    bool user_is_default) {
   if (spec.sandbox.user_namespace) spec.user.uid = 0, spec.user.gid = 0, spec.user.groups.clear();
   if (spec.sandbox.root.path.empty()) return std::vector<EventRecord>{};
-  const Image image = DEWAR_TRY(prepare_image(spec.sandbox.root, work_dir + "/images"));
+  const std::string program = DEWAR_TRY(find_own_program("dewar-image"));
+  const Image image = DEWAR_TRY(ask_for_image(program, spec.sandbox.root, work_dir + "/images"));
   std::vector<EventRecord> events = {event(what_was_done(image, spec.sandbox.root.path))};
   spec.image_folder = image.folder;
   spec.shell = DEWAR_TRY(find_shell(image.folder));

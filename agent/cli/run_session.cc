@@ -1,7 +1,5 @@
 #include "agent/cli/run_session.h"
 
-#include <poll.h>
-#include <sys/inotify.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -34,7 +32,6 @@ Result<TaskHistory> RunSession::follow() {
     return history_;
   }
   DEWAR_TRY(connect());
-  if (!client_) return history_;
   show();
   DEWAR_TRY(loop_.run());
   if (failure_) return *failure_;
@@ -67,11 +64,13 @@ bool RunSession::has_ended() {
 
 // ---- The runner ----
 
-/// Ends with a connection, or without one if the task has ended before we came.
+/// To the runner that lives, or else to one that we start; whether that one gets so far as to hold the task, the
+/// connection will tell.
 Result<void> RunSession::connect() {
-  while (!DEWAR_TRY(try_connect()) && !DEWAR_TRY(start_and_connect())) {
-    if (has_ended()) return {};
-    DEWAR_TRY(count_death());
+  if (!client_ && !DEWAR_TRY(try_connect())) {
+    StartedRunner started = DEWAR_TRY(start_runner(spec_, wish_ != Wish::kNone).context("start dewar-runner"));
+    child_ = started.pid;
+    client_ = std::move(started.client);
   }
   begin_anew();
   connected_ = clock_.now();
@@ -91,35 +90,6 @@ Result<bool> RunSession::try_connect() {
   const std::error_code code = client.error().code;
   if (code == std::errc::no_such_file_or_directory || code == std::errc::connection_refused) return false;
   return Failure{std::move(client).error()};
-}
-
-/// Starts a runner and waits until it listens; false if it was killed or has found the task ended. If it gives up by
-/// itself and no other runner has been quicker, its last words are the error.
-Result<bool> RunSession::start_and_connect() {
-  const UniqueFd events(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-  if (!events || ::inotify_add_watch(events.get(), spec_.run_folder.c_str(), IN_MOVED_TO) < 0) {
-    return fail_errno("watch " + spec_.run_folder);
-  }
-  child_ = DEWAR_TRY(start_runner(spec_.run_folder, wish_ != Wish::kNone).context("start dewar-runner"));
-  const UniqueFd runner = DEWAR_TRY(open_child(child_));
-  if (DEWAR_TRY(wait_for_socket(events, runner))) return true;
-  const int status = reap();
-  if (DEWAR_TRY(try_connect())) return true;
-  if (WIFSIGNALED(status) || has_ended()) return false;
-  return fail("dewar-runner gave up" + last_words());
-}
-
-/// True once connected, false when the runner has ended before.
-Result<bool> RunSession::wait_for_socket(const UniqueFd& events, const UniqueFd& runner) {
-  for (;;) {
-    if (DEWAR_TRY(try_connect())) return true;
-    pollfd sources[] = {{events.get(), POLLIN, 0}, {runner.get(), POLLIN, 0}};
-    retry_eintr([&] { return ::poll(sources, 2, -1); });
-    if (sources[1].revents != 0) return try_connect();
-    char names[4096];
-    while (::read(events.get(), names, sizeof names) > 0) {
-    }
-  }
 }
 
 void RunSession::read_records() {
@@ -162,14 +132,21 @@ void RunSession::connection_closed() {
     reap();
     return loop_.stop();
   }
-  Result<void> again;
-  if (const auto lives = try_connect(); lives && !*lives) {
-    reap();
-    again = count_death();
+  if (auto again = reconnect(); !again) {
+    failure_ = Failure{std::move(again).error()};
+    loop_.stop();
   }
-  if (again) again = connect();
-  if (!again) failure_ = Failure{std::move(again).error()};
-  if (!client_ || failure_) loop_.stop();
+}
+
+/// A runner of ours that gave up by itself before it said anything has its reason, unless it is that another one was
+/// quicker.
+Result<void> RunSession::reconnect() {
+  if (!DEWAR_TRY(try_connect())) {
+    const int status = reap();
+    if (fresh_ && WIFEXITED(status) && WEXITSTATUS(status) != 0) return fail("dewar-runner gave up" + last_words());
+    DEWAR_TRY(count_death());
+  }
+  return connect();
 }
 
 Result<void> RunSession::count_death() {

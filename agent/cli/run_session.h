@@ -34,8 +34,7 @@ class RunSession {
   Result<void> take_signals();
   Result<void> connect();
   Result<bool> try_connect();
-  Result<bool> start_and_connect();
-  Result<bool> wait_for_socket(const UniqueFd& events, const UniqueFd& runner);
+  Result<void> reconnect();
   bool has_ended();
   void read_records();
   void begin_anew();

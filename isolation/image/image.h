@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "base/document.h"
 #include "base/result.h"
 #include "isolation/image/oci.h"
 #include "isolation/image/unpack.h"
@@ -19,6 +20,14 @@ struct Image {
   bool unpacked = false;   ///< just now; otherwise it was there
   UnpackCount count = {};  ///< of what was unpacked just now
 };
+
+/// Between programs of one installation.
+inline constexpr DocumentKind kImageAnswer{"DWIM", 1, "the image"};
+
+template <class Coder>
+void code(Coder& c, Image& v) {
+  c(v.folder, v.digest, v.config, v.unpacked, v.count.bytes, v.count.entries, v.count.skipped);
+}
 
 /// Finds or makes it. `store` is made if need be, for root only. Safe against others that do the same, and against
 /// being killed: an image is unpacked beside its place, under a lock, synced and then renamed. Needs root. Errors name

@@ -51,6 +51,13 @@ bool refuse(AttemptStatus& status, const char* step, std::string detail = {}) {
   return false;
 }
 
+/// A FIFO is opened only while somebody reads it: where no runner lives, nobody waits.
+void ring(const std::string& bell) {
+  if (bell.empty()) return;
+  const UniqueFd fifo(::open(bell.c_str(), O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
+  if (fifo) (void)!::write(fifo.get(), "", 1);  // full: it will be heard anyway
+}
+
 /// Both streams: our ends, and what becomes the child's 1 and 2.
 struct Output {
   UniqueFd folder;
@@ -177,6 +184,7 @@ int stay_with_attempt(AttemptRecipe recipe, UniqueFd pipe, UniqueFd container) {
     return file.append(status) ? 0 : 1;
   }
   (void)file.append(status);
+  ring(recipe.bell);
   for (UniqueFd& writer : output.writers) writer.reset();
   pipe.reset();
   container.reset();

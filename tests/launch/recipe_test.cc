@@ -34,6 +34,7 @@ AttemptRecipe full_attempt() {
   recipe.log = {LogDestination::kBoth, LogMode::kRotate, 1 << 20, 3};
   recipe.log_folder = "/logs/web/0";
   recipe.status_file = "/attempts/web.0";
+  recipe.bell = "/bell";
   recipe.log_quota = 10 << 20;
   recipe.log_counter = "/log.used";
   recipe.on_host = true;
@@ -85,6 +86,7 @@ TEST(RecipeCodec, CarriesEveryFieldOfAnAttempt) {
   EXPECT_EQ(read.log.backups, 3u);
   EXPECT_EQ(read.log_folder, "/logs/web/0");
   EXPECT_EQ(read.status_file, "/attempts/web.0");
+  EXPECT_EQ(read.bell, "/bell");
   EXPECT_EQ(read.log_quota, 10u << 20);
   EXPECT_EQ(read.log_counter, "/log.used");
   EXPECT_TRUE(read.on_host);
@@ -118,7 +120,7 @@ TEST_P(RecipeDamage, IsRefusedWhenAnyBitIsFlipped) {
 /// A recipe around any body, with a checksum that fits.
 std::string sealed(const std::string& body) {
   Encoder header;
-  header(std::uint32_t{2}, static_cast<std::uint32_t>(body.size()), crc32c(body));
+  header(std::uint32_t{3}, static_cast<std::uint32_t>(body.size()), crc32c(body));
   return "DWRC" + header.take() + body;
 }
 
@@ -155,7 +157,7 @@ TEST(RecipeCodec, NamesAVersionItDoesNotKnow) {
   bytes[4] = 9;
   const auto decoded = decode_recipe(bytes);
   ASSERT_FALSE(decoded);
-  EXPECT_NE(decoded.error().message().find("version is 9"), std::string::npos);
+  EXPECT_NE(decoded.error().message().find("version 9"), std::string::npos);
 }
 
 }  // namespace

@@ -99,6 +99,7 @@ AttemptRecipe make_recipe(const RunnerSpec& spec, const ProcessSpec& process, in
   recipe.log = process.logger.value_or(spec.plan.logger);
   recipe.log_folder = log_folder(spec, process.name, run);
   recipe.status_file = status_file(spec, process.name, run);
+  recipe.bell = launchers_bell(spec);
   recipe.log_quota = spec.sandbox.disk.logs;
   if (recipe.log_quota > 0) recipe.log_counter = log_counter(spec);
   return recipe;
@@ -115,6 +116,8 @@ std::string log_counter(const RunnerSpec& spec) { return spec.run_folder + "/log
 std::string status_file(const RunnerSpec& spec, const std::string& process, int run) {
   return spec.run_folder + "/attempts/" + process + "." + std::to_string(run);
 }
+
+std::string launchers_bell(const RunnerSpec& spec) { return spec.run_folder + "/bell"; }
 
 std::string process_of_leaf(const RunnerSpec& spec, const std::string& leaf) {
   const std::string stem = leaf.substr(0, leaf.rfind('.'));

@@ -68,5 +68,7 @@ std::string process_of_leaf(const RunnerSpec& spec, const std::string& leaf);
 /// Where a run's files are, below the run folder.
 std::string log_folder(const RunnerSpec& spec, const std::string& process, int run);
 std::string status_file(const RunnerSpec& spec, const std::string& process, int run);
+/// The FIFO by which launchers tell that a status has changed to RUNNING.
+std::string launchers_bell(const RunnerSpec& spec);
 
 }  // namespace dewar

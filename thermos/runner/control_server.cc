@@ -1,5 +1,6 @@
 #include "thermos/runner/control_server.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -22,11 +23,17 @@ bool ControlServer::has_subscribers() const {
 }
 
 void ControlServer::accept() {
-  UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!fd) return;
-  const int number = fd.get();
-  if (!loop_.watch(number, [this, number] { read_from(number); })) return;
-  clients_[number].fd = std::move(fd);
+  UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  if (fd) (void)serve(std::move(fd));
+}
+
+Result<void> ControlServer::serve(UniqueFd client) {
+  const int number = client.get();
+  if (::fcntl(number, F_SETFL, O_NONBLOCK) != 0 || ::fcntl(number, F_SETFD, FD_CLOEXEC) != 0)
+    return fail_errno("serve a client");
+  DEWAR_TRY(loop_.watch(number, [this, number] { read_from(number); }));
+  clients_[number].fd = std::move(client);
+  return {};
 }
 
 void ControlServer::read_from(int fd) {

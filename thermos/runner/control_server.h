@@ -30,6 +30,8 @@ class ControlServer {
   ~ControlServer();
 
   Result<void> listen(const std::string& run_folder);
+  /// A client that is connected already.
+  Result<void> serve(UniqueFd client);
   bool has_subscribers() const;
   /// Sends framed records to every subscriber.
   void publish(const std::string& bytes);

@@ -1,6 +1,5 @@
 #include "thermos/runner/port_watch.h"
 
-#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -78,23 +77,12 @@ std::set<std::uint64_t> sockets_in(const std::string& folder) {
 
 PortWatch::PortWatch(const WatchContext& context) : context_(context), ephemeral_(ephemeral_ports()) {
   for (const auto& [name, port] : context_.spec.ports) given_.insert(static_cast<std::uint16_t>(port));
-  starts_.reset(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-  const std::string& folder = context_.container.cgroup().sweep_folder();
-  if (starts_ && ::inotify_add_watch(starts_.get(), folder.c_str(), IN_CREATE) >= 0) {
-    (void)context_.loop.watch(starts_.get(), [this] {
-      char events[4096];
-      while (::read(starts_.get(), events, sizeof events) > 0) {
-      }
-      look_at(context_.clock.now() + kAfterStart);
-    });
-  }
   look_at(context_.clock.now() + kAfterStart);
 }
 
-PortWatch::~PortWatch() {
-  if (starts_) context_.loop.unwatch(starts_.get());
-  context_.loop.cancel(timer_);
-}
+PortWatch::~PortWatch() { context_.loop.cancel(timer_); }
+
+void PortWatch::run_started() { look_at(context_.clock.now() + kAfterStart); }
 
 /// The earliest wish counts: a task that starts a process each moment is still looked at.
 void PortWatch::look_at(Time when) {

@@ -6,7 +6,6 @@
 #include <string>
 #include <tuple>
 
-#include "base/unique_fd.h"
 #include "isolation/net/listeners.h"
 #include "thermos/runner/watcher.h"
 
@@ -19,6 +18,7 @@ class PortWatch final : public Watcher {
  public:
   explicit PortWatch(const WatchContext& context);
   ~PortWatch() override;
+  void run_started() override;
 
  private:
   struct Where {
@@ -41,7 +41,6 @@ class PortWatch final : public Watcher {
   std::pair<int, int> ephemeral_;  ///< first and last
   std::map<Where, Listener> told_;
   std::size_t count_ = 0;  ///< of all that were ever told
-  UniqueFd starts_;        ///< inotify: groups of attempts that are made
   EventLoop::TimerId timer_ = 0;
   Time next_{};
   bool blind_ = false, full_ = false;  ///< already told that nothing can be seen; that no more is told

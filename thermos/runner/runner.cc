@@ -1,7 +1,8 @@
 #include "thermos/runner/runner.h"
 
-#include <sys/inotify.h>
+#include <fcntl.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -92,8 +93,9 @@ RunnerExit Runner::run() {
 
 Result<void> Runner::watch_everything() {
   DEWAR_TRY(watch_signals());
-  DEWAR_TRY(watch_attempts_folder());
-  return control_.listen(spec_.run_folder);
+  DEWAR_TRY(watch_launchers());
+  DEWAR_TRY(control_.listen(spec_.run_folder));
+  return options_.client < 0 ? Result<void>{} : control_.serve(UniqueFd(options_.client));
 }
 
 Result<void> Runner::watch_signals() {
@@ -118,16 +120,15 @@ Result<void> Runner::watch_signals() {
   });
 }
 
-/// Launchers report by appending to their status files: one watch on the folder tells of all of them, of those too that
-/// an earlier runner has started.
-Result<void> Runner::watch_attempts_folder() {
-  inotify_.reset(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-  const std::string folder = spec_.run_folder + "/attempts";
-  if (!inotify_ || ::inotify_add_watch(inotify_.get(), folder.c_str(), IN_MODIFY) < 0)
-    return fail_errno("watch " + folder);
-  return loop_.watch(inotify_.get(), [this] {
-    char events[4096];
-    while (::read(inotify_.get(), events, sizeof events) > 0) {
+/// Launchers append to their status files, then ring: one FIFO for all of them, those too that an earlier runner has
+/// started. (Not inotify(7): to close it waits for a grace period, at the end of each task.)
+Result<void> Runner::watch_launchers() {
+  const std::string path = launchers_bell(spec_);
+  if (::mkfifo(path.c_str(), 0600) != 0 && errno != EEXIST) return fail_errno("make " + path);
+  bell_ = DEWAR_TRY(open_file(path, O_RDWR | O_NONBLOCK | O_NOFOLLOW));  // we write too: then it never ends
+  return loop_.watch(bell_.get(), [this] {
+    char rings[4096];
+    while (::read(bell_.get(), rings, sizeof rings) > 0) {
     }
     for (auto& [key, attempt] : attempts_) {
       if (attempt.running_told()) continue;
@@ -253,6 +254,7 @@ void Runner::launch(const std::string& process, int run) {
     machine_.refused(process, run, error.message(), clock_.wall());
   };
   if (!container_) return refuse({std::make_error_code(std::errc::no_such_process), "the sandbox is gone"});
+  for (const auto& watcher : watchers_) watcher->run_started();
   auto started = Attempt::start(spec_, *container_, process_spec(process), run);
   if (!started) return refuse(started.error());
   Attempt attempt = std::move(started).take();
@@ -418,7 +420,7 @@ void Runner::clean_up() {
   }
   if (auto moved = checkpoint_->finish(); !moved) log_.line(moved.error().message());
   control_.close(1000);
-  ::unlink((spec_.run_folder + "/control").c_str());
+  for (const std::string& path : {spec_.run_folder + "/control", launchers_bell(spec_)}) ::unlink(path.c_str());
   if (!swept && park(container_spec()) < 0) log_.line("nothing will try again: fork failed");
 }
 

@@ -34,6 +34,7 @@ enum class RunnerExit : int {
 struct RunnerOptions {
   bool force = false;            ///< a runner that holds the task is killed first
   bool kill = false;             ///< take over only to kill
+  int client = -1;               ///< a connection to the control socket that is there already: who has started us
   std::string unprotected = {};  ///< why this process is not spared when the host runs out of memory, if it is not
 };
 
@@ -61,7 +62,7 @@ class Runner final : private TaskEffects {
   void adopt_runs(const TaskHistory& history);
   Result<void> watch_everything();
   Result<void> watch_signals();
-  Result<void> watch_attempts_folder();
+  Result<void> watch_launchers();
   ContainerSpec container_spec() const;
   HeaderRecord header() const;
   const ProcessSpec& process_spec(const std::string& name) const;
@@ -95,7 +96,7 @@ class Runner final : private TaskEffects {
   std::map<Key, Attempt> attempts_;
   std::vector<std::unique_ptr<Watcher>> watchers_;
   LimitsWatch* limits_ = nullptr;  ///< one of watchers_
-  UniqueFd signals_, inotify_;
+  UniqueFd signals_, bell_;
   EventLoop::TimerId tick_timer_ = 0, sample_timer_ = 0, write_timer_ = 0;
   Time last_sample_{};
   double last_task_cpu_us_ = 0;

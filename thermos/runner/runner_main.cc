@@ -6,13 +6,14 @@
 
 #include "base/files.h"
 #include "base/process.h"
+#include "isolation/cgroup/supervisors.h"
 #include "thermos/runner/runner.h"
-#include "thermos/runner/supervisors.h"
 
 namespace {
 
 constexpr const char* kUsage =
-    "usage: dewar-runner [--force] [--kill] RUN_FOLDER\n"
+    "usage: dewar-runner [--force] [--kill] [--client] RUN_FOLDER\n"
+    "  --client descriptor 3 is a connection to the control socket\n"
     "  --force  kill a runner that holds the task, and take over\n"
     "  --kill   take the task over only to kill it\n"
     "exit codes: 0 the task has ended; 101 internal error; 102 invalid task; 103 unknown error; 104 unknown user;\n"
@@ -35,6 +36,8 @@ int main(int argc, char** argv) {
       options.force = true;
     } else if (word == "--kill") {
       options.kill = true;
+    } else if (word == "--client") {
+      options.client = 3;
     } else if (word == "--help") {
       return dewar::write_all(STDOUT_FILENO, kUsage, "standard output") ? 0 : 1;
     } else if (run_folder.empty() && !word.starts_with("-")) {

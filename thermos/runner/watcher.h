@@ -27,6 +27,8 @@ struct WatchContext {
 class Watcher {
  public:
   virtual ~Watcher() = default;
+  /// A run is about to begin.
+  virtual void run_started() {}
   /// A run has ended, and this is what it has used in all; the machine hears of it next.
   virtual void run_ended(const std::string& /*process*/, const Usage&) {}
   /// The sandbox has died; the machine hears of it next.

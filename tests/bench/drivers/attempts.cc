@@ -70,7 +70,6 @@ Result<RunnerSpec> make_spec(const Options& options) {
   spec.hostname = "bench";
   spec.user = {"nobody", 65534, 65534, {}};
   spec.path = "/usr/bin:/bin";
-  spec.launcher = std::string(DEWAR_BIN) + "/dewar-launch";
   spec.cgroups = DEWAR_TRY(prepare_host_cgroups("dewar-bench"));
   spec.seccomp = DEWAR_TRY(compile_seccomp("default"));
   spec.sandbox.network = options.network;
@@ -150,7 +149,9 @@ Result<void> drive(const Options& options, const RunnerSpec& spec, const Contain
 }
 
 Result<void> bench(const Options& options) {
-  const RunnerSpec spec = DEWAR_TRY(make_spec(options));
+  RunnerSpec spec = DEWAR_TRY(make_spec(options));
+  const UniqueFd launcher = DEWAR_TRY(open_read_only(DEWAR_BIN "/dewar-launch"));  // as the runner does
+  spec.launcher = "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(launcher.get());
   if (!options.filter_out.empty()) DEWAR_TRY(replace_file(options.filter_out, spec.seccomp));
   const std::int64_t start = bench::now_ns();
   std::optional<Container> container = DEWAR_TRY(Container::create(container_of(spec)));
