@@ -110,7 +110,7 @@ Result<Checkpoint> Checkpoint::open(const std::string& root, const std::string& 
   const bool active = DEWAR_TRY(same_task(self.task_file("active"), task_json, task_id));
   const bool finished = DEWAR_TRY(same_task(self.task_file("finished"), task_json, task_id));
   DEWAR_TRY(self.lock(force));
-  if (!active && !finished) DEWAR_TRY(replace_file(self.task_file("active"), task_json));
+  if (!active && !finished) DEWAR_TRY(replace_file(self.task_file("active"), task_json, 0600));  // it may hold secrets
   DEWAR_TRY(self.restore_runner());
   DEWAR_TRY(self.restore_coordinators());
   DEWAR_TRY(self.end_if_finished());

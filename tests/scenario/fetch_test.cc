@@ -5,8 +5,11 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <filesystem>
+#include <map>
 
 #include "base/files.h"
+#include "tests/cli/dewar_command.h"
 #include "tests/fetcher/fetch_fixture.h"
 #include "tests/scenario/task_run.h"
 
@@ -14,6 +17,7 @@ namespace dewar {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class FetchScenario : public testing::Test {
  protected:
@@ -101,8 +105,84 @@ TEST_F(FetchScenario, OtherProcessesOfTheTaskCannotSeeTheFetcher) {
   task.wait_running("look");
   ASSERT_TRUE(replace_file(task.sandbox() + "/go", ""));
   task.wait_end();
-  EXPECT_THAT(task.output("look"), ::testing::Not(HasSubstr("dewar-fetch")));
+  EXPECT_THAT(task.output("look"), Not(HasSubstr("dewar-fetch")));
   EXPECT_THAT(task.output("look"), HasSubstr("bash"));
+}
+
+/// What everybody may see of all processes, and the environments, which their users may.
+std::string all_processes() {
+  std::string text;
+  for (const std::string& pid : *list_dir("/proc")) {
+    if (pid.find_first_not_of("0123456789") != std::string::npos) continue;
+    for (const char* what : {"/cmdline", "/environ", "/comm"}) {
+      const auto part = read_file("/proc/" + pid + what);
+      if (part) text += *part + "\n";
+    }
+  }
+  return text;
+}
+
+/// Every file below a folder with its name and content.
+std::map<std::string, std::string> files_below(const std::string& folder) {
+  namespace fs = std::filesystem;
+  std::map<std::string, std::string> files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (!entry.is_regular_file() || entry.is_symlink()) continue;
+    const auto bytes = read_file(entry.path(), 1u << 26);
+    files[entry.path()] = entry.path().string() + (bytes ? *bytes : "");
+  }
+  return files;
+}
+
+// covers: S20
+TEST_F(FetchScenario, SecretsAreInNoOutput) {
+  ASSERT_TRUE(make_dirs(folder_ / "credentials", 0700));
+  ASSERT_TRUE(replace_file(folder_ / "credentials/store",
+                           "host 127.0.0.1\nheader Authorization: Bearer canary-of-a-file\nplain yes\n", 0600));
+  ASSERT_TRUE(replace_file(folder_ / "fetch.conf",
+                           "cache_folder " + (folder_ / "cache") + "\ncredentials " + (folder_ / "credentials") +
+                               "\nbackoff 10ms\nstall_timeout 3s\ntries 2\n",
+                           0600));
+  const auto secret_uri = [&](const std::string& path) {
+    return "http://me:canary-password@" + server_.host() + "/" + path + "?key=canary-query";
+  };
+  const std::string more = "', credential: store, headers: {X-Token: canary-header}";
+  ASSERT_TRUE(replace_file(folder_ / "task.yaml", "processes:\n- name: get\n  fetch: {uri: '" +
+                                                      secret_uri("stall/1/a") + more +
+                                                      ", cache: true}\n"
+                                                      "- name: refused\n  max_failures: 1\n  fetch: {uri: '" +
+                                                      secret_uri("404/b") + more +
+                                                      "}\n"
+                                                      "sandbox: {network: host}\n"));
+  const std::string work = folder_ / "work";
+  DewarCommand run({"run", folder_ / "task.yaml", "-o", "jsonl", "--work-dir", work, "--task-id", "secrets"},
+                   DewarCommand::Output::kPipe, {"DEWAR_FETCH_CONFIG=" + (folder_ / "fetch.conf")});
+  std::string asked;
+  while (asked.find("GET /stall/1/a") == std::string::npos) {
+    asked.clear();
+    for (const std::string& line : server_.log()) asked += line + "\n";
+  }
+  EXPECT_THAT(asked, HasSubstr("canary-of-a-file")) << "it was sent where it belongs";
+  const std::string seen = all_processes();
+  EXPECT_THAT(seen, HasSubstr("dewar-fetch"));
+  EXPECT_EQ(run.wait(), 1);
+  EXPECT_THAT(run.out(), HasSubstr("HTTP 404 from 127.0.0.1"));
+  EXPECT_THAT(run.out(), HasSubstr("no such key"));
+  for (const std::string& text : {seen, run.out(), run.err()}) EXPECT_THAT(text, Not(HasSubstr("canary")));
+  std::map<std::string, std::string> files = files_below(work);
+  files.merge(files_below(folder_ / "cache"));
+  EXPECT_GT(files.size(), 10u);
+  for (const auto& [path, text] : files) {
+    // The task itself, as the runner and the fetcher are told, has its file's words, but no credential; root alone
+    // reads it.
+    const bool order =
+        path.ends_with("runner.spec") || path.ends_with(".request") || path.find("/checkpoints/tasks/") != path.npos;
+    EXPECT_EQ(text.find(order ? "canary-of-a-file" : "canary"), std::string::npos) << path;
+    if (!order) continue;
+    struct stat info {};
+    ASSERT_EQ(::stat(path.c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 0077, 0u) << path;
+  }
 }
 
 }  // namespace
