@@ -59,6 +59,13 @@ TEST_F(LiveTableTest, AFailureOfAnEarlierRunIsToldWhileTheNextOneGoesOn) {
 
 TEST_F(LiveTableTest, AFailureIsForgivenOnceALaterRunSucceeds) { EXPECT_THAT(shown(100), Not(HasSubstr("└"))); }
 
+TEST_F(LiveTableTest, AFetchHasABarBeneathItsRow) {
+  history_.processes["serve"][0].progress = "svc.tgz: 45 % of 300.0 MB, 120.0 MB/s, 2s left";
+  EXPECT_THAT(shown(100), HasSubstr("  └ [█████████░░░░░░░░░░░] svc.tgz: 45 % of 300.0 MB, 120.0 MB/s, 2s left\n"));
+  history_.processes["serve"][0].progress = "svc.tgz: 3.0 MB, 1.0 MB/s";
+  EXPECT_THAT(shown(100), HasSubstr("  └ svc.tgz: 3.0 MB, 1.0 MB/s\n")) << "no bar of what has no known end";
+}
+
 TEST_F(LiveTableTest, NoLineIsWiderThanTheTerminal) {
   view_.processes[0].name = view_.name = "a-name-that-is-longer-than-anybody-would-give-to-a-process-日本語";
   history_.processes[view_.name] = history_.processes["fetch"];

@@ -1,6 +1,8 @@
 // dewar-fetch against a server that does everything wrong.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -84,6 +86,25 @@ TEST_F(HttpTest, ADripAndASilenceEndInWords) {
   const FetchOutcome over = rig.fetch({late});
   EXPECT_EQ(over.exit, 1);
   EXPECT_THAT(over.err, HasSubstr("its timeout of 300ms is over"));
+  EXPECT_THAT(rig.names(), IsEmpty());
+}
+
+// The kernel takes the connection, and nobody answers what TLS begins with.
+TEST_F(HttpTest, AConnectionThatDoesNotStandInTimeEndsInWords) {
+  const UniqueFd mute(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in any{};
+  any.sin_family = AF_INET;
+  any.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof any;
+  ASSERT_EQ(::bind(mute.get(), reinterpret_cast<sockaddr*>(&any), size), 0);
+  ASSERT_EQ(::listen(mute.get(), 5), 0);
+  ::getsockname(mute.get(), reinterpret_cast<sockaddr*>(&any), &size);
+  rig.configure("connect_timeout 300ms");
+  rig.configure("first_byte_timeout 1h");
+  rig.configure("tries 1");
+  const FetchOutcome got = rig.fetch("https://127.0.0.1:" + std::to_string(ntohs(any.sin_port)) + "/a");
+  EXPECT_EQ(got.exit, 1);
+  EXPECT_THAT(got.err, HasSubstr("timeout"));
   EXPECT_THAT(rig.names(), IsEmpty());
 }
 

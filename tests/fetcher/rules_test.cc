@@ -7,6 +7,7 @@
 
 #include "fetcher/address_rules.h"
 #include "fetcher/config.h"
+#include "fetcher/request.h"
 #include "fetcher/transfer.h"
 #include "fetcher/uri.h"
 
@@ -98,6 +99,24 @@ TEST(AddressRules, TheOperatorsRulesComeFirst) {
        {"", "10.0.0.0/33", "10.0.0/8", "10.0.0.0/", "10.0.0.0/x", "fd00::/129", "host", "10.0.0.0/-1"})
     EXPECT_FALSE(parse_address_rule(text, true)) << text;
   EXPECT_TRUE(parse_address_rule("0.0.0.0/0", false));
+}
+
+TEST(Progress, TellsBytesRateAndTimeLeft) {
+  FetchStatus status;
+  status.stage = FetchStage::kLoading;
+  status.uri = "https://h/p/svc.tgz";
+  status.bytes = 3 << 20;
+  EXPECT_EQ(describe_progress(status), "svc.tgz: 3.0 MB");
+  status.rate = 1 << 20;
+  EXPECT_EQ(describe_progress(status), "svc.tgz: 3.0 MB, 1.0 MB/s");
+  status.total = 12 << 20;
+  EXPECT_EQ(describe_progress(status), "svc.tgz: 25 % of 12.0 MB, 1.0 MB/s, 10s left");
+  status.words = "trying again after: HTTP 500 from 10.0.0.7";
+  EXPECT_THAT(describe_progress(status), HasSubstr("svc.tgz: trying again after: HTTP 500 from 10.0.0.7, 25 %"));
+  status.stage = FetchStage::kUnpacking;
+  EXPECT_EQ(describe_progress(status), "svc.tgz: unpacking");
+  status.stage = FetchStage::kDone;
+  EXPECT_EQ(describe_progress(status), "");
 }
 
 TEST(Uri, NamesAndWhatIsShown) {
