@@ -148,6 +148,7 @@ Result<int> signal_members(const std::string& folder, int signal) {
 }
 
 Result<void> kill_members(const std::string& folder, int timeout_ms) {
+  if (!DEWAR_TRY(has_members(folder))) return {};
   const Time deadline = SystemClock().now() + milliseconds(timeout_ms);
   const auto kill_switch = open_file(folder + "/cgroup.kill", O_WRONLY);
   if (!kill_switch) return kill_by_rounds(folder, deadline);  // v1, or cgroup2 before Linux 5.14

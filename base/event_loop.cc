@@ -14,14 +14,15 @@ EventLoop::EventLoop()
 }
 
 Result<void> EventLoop::watch(int fd, Handler handler, bool for_write) {
-  const bool known = watches_.contains(fd);
+  const auto known = watches_.find(fd);
   epoll_event event{};
   event.events = for_write ? EPOLLOUT : EPOLLIN;
   const std::uint64_t generation = next_++;
   event.data.fd = fd;
-  if (::epoll_ctl(epoll_.get(), known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) != 0)
+  const bool same = known != watches_.end() && known->second->for_write == for_write;
+  if (!same && ::epoll_ctl(epoll_.get(), known == watches_.end() ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event) != 0)
     return fail_errno("watch descriptor " + std::to_string(fd));
-  watches_[fd] = std::make_shared<Watch>(Watch{std::move(handler), generation});
+  watches_[fd] = std::make_shared<Watch>(Watch{std::move(handler), generation, for_write});
   return {};
 }
 

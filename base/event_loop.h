@@ -45,6 +45,7 @@ class EventLoop {
   struct Watch {
     Handler handler;
     std::uint64_t generation;
+    bool for_write;
   };
   UniqueFd epoll_, timer_;
   std::map<int, std::shared_ptr<Watch>> watches_;

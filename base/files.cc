@@ -101,11 +101,12 @@ Result<void> write_knob(const UniqueFd& dir, const std::string& knob, std::strin
 }
 
 Result<void> make_dirs(const std::string& path, mode_t mode) {
-  for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
-    const std::string part = path.substr(0, end);
-    if (!part.empty() && ::mkdir(part.c_str(), mode) != 0 && errno != EEXIST) return fail_errno("make folder " + part);
-    if (end == std::string::npos) return {};
-  }
+  if (::mkdir(path.c_str(), mode) == 0 || errno == EEXIST) return {};
+  const std::size_t slash = path.find_last_of('/', path.find_last_not_of('/'));
+  if (errno != ENOENT || slash == std::string::npos || slash == 0) return fail_errno("make folder " + path);
+  DEWAR_TRY(make_dirs(path.substr(0, slash), mode));
+  if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return fail_errno("make folder " + path);
+  return {};
 }
 
 Result<std::vector<std::string>> list_dir(const std::string& path) {

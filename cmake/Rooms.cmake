@@ -41,7 +41,7 @@ function(dewar_program name)
   endif()
   if(PROGRAM_LEAN AND NOT DEWAR_SANITIZE)
     set_target_properties(${name} PROPERTIES DEWAR_LEAN ON)
-    target_link_options(${name} PRIVATE -static-libstdc++ -static-libgcc -Wl,--as-needed -Wl,--gc-sections)
+    target_link_options(${name} PRIVATE -no-pie -static-libstdc++ -static-libgcc -Wl,--as-needed -Wl,--gc-sections)
   endif()
 endfunction()
 

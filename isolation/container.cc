@@ -121,7 +121,7 @@ struct Init {
 
 Result<Init> start_init(const ContainerSpec& spec, Cgroup& cgroup) {
   const SandboxSpec& sandbox = spec.sandbox;
-  DEWAR_TRY(cgroup.set(sandbox.limits).context("step limits"));
+  DEWAR_TRY(cgroup.set_first(sandbox.limits).context("step limits"));
   const auto devices = DEWAR_TRY(grants_for(sandbox.devices).context("step devices"));
   DEWAR_TRY(cgroup.allow_devices(devices).context("step devices"));
   if (sandbox.network == Network::kHost && sandbox.enforce_ports)

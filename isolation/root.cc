@@ -55,6 +55,10 @@ bool matches(std::string_view pattern, std::string_view name) {
   return pattern == name;
 }
 
+bool is_shown_of_etc(std::string_view name) {
+  return std::ranges::any_of(kEtc, [&](std::string_view pattern) { return matches(pattern, name); });
+}
+
 bool is_program_folder(std::string_view path) {
   return path == "/bin" || path.starts_with("/lib") ||
          std::ranges::find(kProgramFolders, path) != kProgramFolders.end();
@@ -105,7 +109,7 @@ void add_programs(const HostRoot& host, std::vector<MountOp>& ops) {
 void add_etc(const HostRoot& host, std::vector<MountOp>& ops) {
   const auto add = [&](const std::string& path) { ops.push_back(if_there(bind(path, path, true))); };
   for (const std::string& name : host.etc) {
-    if (std::ranges::none_of(kEtc, [&](std::string_view pattern) { return matches(pattern, name); })) continue;
+    if (!is_shown_of_etc(name)) continue;
     // A link into /usr stays one, which costs no mount. Others are followed now, and may lead nowhere.
     const auto to = host.links.find("/etc/" + name);
     if (to != host.links.end() && (to->second.starts_with("/usr/") || to->second.starts_with("../usr/"))) {
@@ -180,10 +184,12 @@ std::vector<Tmpfs> private_folders(const std::vector<Tmpfs>& asked) {
 HostRoot look_at_host_root() {
   HostRoot host;
   if (auto etc = list_dir("/etc")) host.etc = std::move(etc).take();
+  std::erase_if(host.etc, [](const std::string& name) { return !is_shown_of_etc(name); });
   std::vector<std::string> paths;
   for (const std::string& name : host.etc) paths.push_back("/etc/" + name);
   const auto names = list_dir("/");
-  for (const std::string& name : names ? *names : std::vector<std::string>{}) paths.push_back("/" + name);
+  for (const std::string& name : names ? *names : std::vector<std::string>{})
+    if (is_program_folder("/" + name)) paths.push_back("/" + name);
   for (const std::string& path : paths) {
     struct stat info {};
     char to[PATH_MAX];

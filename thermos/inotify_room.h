@@ -6,8 +6,8 @@
 
 namespace dewar {
 
-/// A runner waits on up to five inotify(7) instances, all of which are root's; the kernel's own limit of 128 for a user
-/// would do for some thirty tasks on a host.
+/// A runner waits on up to three inotify(7) instances: with a quota for output, where disk use is counted, where
+/// something is fetched. All are root's; the kernel's own limit of 128 for a user would do for some forty such tasks.
 constexpr std::uint64_t kInotifyInstances = 65536;
 
 /// fs.inotify.max_user_instances, now.

@@ -38,6 +38,8 @@ class Cgroup {
   /// All limits of a task, or none: what was written is taken back when a later one is refused. Also for a group that
   /// is in use; a memory limit below what is used is refused (EBUSY) and kills nobody.
   Result<void> set(const Limits& limits);
+  /// The same for a group that was just made: what has no limit is as the kernel makes it, and not looked at.
+  Result<void> set_first(const Limits& limits);
   /// The same for limits that were set already (as limits() has told them): what somebody has changed meanwhile, in
   /// words.
   Result<std::vector<std::string>> put_back(const Limits& limits);
@@ -100,7 +102,7 @@ class Cgroup {
   std::vector<std::string> own_folders() const;
   Result<void> make() const;
   Place place_of(std::string_view controller) const;
-  Result<std::vector<std::string>> write_limits(const Limits& limits);
+  Result<std::vector<std::string>> write_limits(const Limits& limits, bool first = false);
   Result<void> add_cpu(Usage& usage) const;
   Result<void> add_memory(Usage& usage) const;
 

@@ -17,6 +17,7 @@ Result<void> write_group_file(const std::string& folder, const std::string& file
 }
 
 Result<void> inherit_cpuset(const std::string& folder) {
+  if (!exists(folder + "/cpuset.cpus")) return {};
   if (exists(folder + "/cgroup.events")) return {};  // in cgroup2 an empty list is the parent's
   for (const char* file : {"cpuset.cpus", "cpuset.mems"}) {
     const auto own = read_file(folder + "/" + file);
@@ -28,6 +29,7 @@ Result<void> inherit_cpuset(const std::string& folder) {
 }
 
 Result<void> remove_group(const std::string& folder) {
+  if (::rmdir(folder.c_str()) == 0 || errno == ENOENT) return {};
   for (const std::string& child : child_groups(folder)) DEWAR_TRY(remove_group(folder + "/" + child));
   constexpr int kTries = 12;  // with the pauses below half a second
   for (int tried = 0;; ++tried) {

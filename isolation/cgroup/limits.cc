@@ -23,11 +23,12 @@ Failure refused(const Knob& knob, Error error) {
 
 bool is_missing(const Error& error) { return error.code == std::errc::no_such_file_or_directory; }
 
-/// What a row has files for: nothing in particular, or each page size that the host or the limits know.
-std::set<std::string> keys_of(const Knob& knob, const Limits& limits) {
+/// What a row has files for: nothing in particular, or each page size that the limits, or also the host, know.
+std::set<std::string> keys_of(const Knob& knob, const Limits& limits, bool of_host = true) {
   if (!knob.per_page_size) return {""};
   std::set<std::string> keys;
   for (const auto& [size, limit] : limits.hugetlb) keys.insert(size);
+  if (!of_host) return keys;
   if (const auto folders = list_dir("/sys/kernel/mm/hugepages")) {
     for (const std::string& folder : *folders) keys.insert(page_size_name(folder));
   }
@@ -62,16 +63,17 @@ Result<void> plan_file(const Knob& knob, CgroupVersion version, const std::strin
 }
 
 Result<void> plan_knob(const Knob& knob, CgroupVersion version, const std::string& folder, const Limits& limits,
-                       std::vector<Write>& writes) {
+                       bool first, std::vector<Write>& writes) {
   const KnobForm& form = knob.form(version);
-  for (const std::string& key : keys_of(knob, limits)) {
+  for (const std::string& key : keys_of(knob, limits, !first)) {
     if (folder.empty()) {
       if (!knob.wanted(limits, key)) continue;
       return fail(std::errc::not_supported, std::string(knob.what) + ": this host has no cgroup controller '" +
                                                 knob.controller +
                                                 "' (see /proc/cgroups): enable it or leave the limit out");
     }
-    if (form.file != nullptr) DEWAR_TRY(plan_file(knob, version, folder, key, limits, writes));
+    if (form.file == nullptr || (first && form.text(limits, key) == form.text({}, key))) continue;
+    DEWAR_TRY(plan_file(knob, version, folder, key, limits, writes));
   }
   return {};
 }
@@ -125,7 +127,7 @@ std::string quoted(const std::string& text) { return text.empty() ? "empty" : "'
 
 }  // namespace
 
-Result<std::vector<std::string>> Cgroup::write_limits(const Limits& limits) {
+Result<std::vector<std::string>> Cgroup::write_limits(const Limits& limits, bool first) {
   if (!limits.cpuset.empty()) {
     const auto online = read_file("/sys/devices/system/cpu/online");
     if (online) DEWAR_TRY(check_cpuset(limits.cpuset, *online));
@@ -133,7 +135,7 @@ Result<std::vector<std::string>> Cgroup::write_limits(const Limits& limits) {
   std::vector<Write> writes;
   for (const Knob& knob : knobs()) {
     const Place place = place_of(knob.controller);
-    DEWAR_TRY(plan_knob(knob, place.version, place.folder, limits, writes));
+    DEWAR_TRY(plan_knob(knob, place.version, place.folder, limits, first, writes));
   }
   order_v1_memory(writes, limits);
   DEWAR_TRY(make_room(writes));
@@ -146,6 +148,11 @@ Result<std::vector<std::string>> Cgroup::write_limits(const Limits& limits) {
 
 Result<void> Cgroup::set(const Limits& limits) {
   DEWAR_TRY(write_limits(limits));
+  return {};
+}
+
+Result<void> Cgroup::set_first(const Limits& limits) {
+  DEWAR_TRY(write_limits(limits, true));
   return {};
 }
 

@@ -62,6 +62,12 @@ UniqueFd make_mount_point(int root, const std::string& path, bool folder) {
   const int parent = place.parent.get();
   const char* name = place.name.c_str();
   for (int tries = 0; tries < kTries; ++tries) {
+    if (folder) {
+      if (::mkdirat(parent, name, 0755) != 0 && errno != EEXIST) return {};
+    } else {
+      UniqueFd made(::openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
+      if (made || errno != EEXIST) return made;
+    }
     UniqueFd there(::openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
     if (there && !is_symlink(there.get())) {
       if (is_folder(there.get()) == folder) return there;
@@ -72,11 +78,6 @@ UniqueFd make_mount_point(int root, const std::string& path, bool folder) {
     }
     if (!there && errno != ENOENT) return {};
     if (there && ::unlinkat(parent, name, 0) != 0 && errno != ENOENT) return {};
-    const bool made =
-        folder
-            ? ::mkdirat(parent, name, 0755) == 0
-            : UniqueFd(::openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644)).get() >= 0;
-    if (!made && errno != EEXIST) return {};
   }
   errno = ELOOP;
   return {};
