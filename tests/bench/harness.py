@@ -1,6 +1,7 @@
 """Runs contenders in turn, round by round, and compares them within each round: on a machine that others use too, ratios
 of neighbours in time are steady where milliseconds are not."""
 import json
+import math
 import os
 import platform
 import statistics
@@ -22,6 +23,7 @@ class Benchmark:
     contenders: dict[str, Callable[[], list[float]]]
     higher_is_better: bool = False
     rounds: int = 5
+    crowd: int | None = None  # how many tasks there are beside; figures of one family are named alike but for this
 
 
 @dataclass
@@ -55,15 +57,13 @@ class Figure:
         return (max if self.benchmark.higher_is_better else min)(peers, key=peers.get)
 
     def as_json(self):
+        """Medians; null where nobody measured."""
         peer = self.best_peer()
-        peers = {p: {"median": self.median(p), "p99": self.p99(p)}
-                 for p in self.benchmark.contenders if p not in (OURS, LIMIT)}
         return {"name": self.benchmark.name, "unit": self.benchmark.unit,
-                "ours": self.median(OURS), "ours_p99": self.p99(OURS),
-                "limit": self.median(LIMIT), "limit_p99": self.p99(LIMIT), "peers": peers,
-                "ratio_to_limit": self.ratio(OURS, LIMIT), "best_peer": peer,
-                "ratio_to_best_peer": self.ratio(OURS, peer) if peer else None,
-                "runs": len(self.samples(OURS)), "failed": self.failed}
+                "ours": self.median(OURS), "limit": self.median(LIMIT),
+                "peers": {p: self.median(p) for p in self.benchmark.contenders if p not in (OURS, LIMIT)},
+                "ratio_to_limit": self.ratio(OURS, LIMIT), "ratio_to_best_peer": self.ratio(OURS, peer) if peer else None,
+                "runs": len(self.samples(OURS))}
 
 
 def measure(benchmark, say):
@@ -116,6 +116,30 @@ def table(figures):
     return "\n".join(lines)
 
 
+def slopes(figures):
+    """How the cost grows with the number of tasks: the exponent of a power law, by least squares over all sizes. 0: a task
+    costs the same however many there are; 1: twice as much among twice as many."""
+    families = {}
+    for figure in figures:
+        if figure.benchmark.crowd and figure.median(OURS):
+            family = figure.benchmark.name.removesuffix(f"-{figure.benchmark.crowd}")
+            families.setdefault(family, {})[figure.benchmark.crowd] = figure
+    lines = []
+    for family, by_crowd in families.items():
+        if len(by_crowd) < 2:
+            continue
+        said = [f"{who} {slope({n: f.median(who) for n, f in by_crowd.items() if f.median(who)}):+.2f}"
+                for who in (OURS, LIMIT) if all(f.median(who) for f in by_crowd.values())]
+        lines.append(f"{family}: slope from {min(by_crowd)} to {max(by_crowd)} tasks: {', '.join(said)}")
+    return lines
+
+
+def slope(costs):
+    points = [(math.log(n), math.log(cost)) for n, cost in costs.items()]
+    middle_x, middle_y = (statistics.mean(values) for values in zip(*points))
+    return sum((x - middle_x) * (y - middle_y) for x, y in points) / sum((x - middle_x) ** 2 for x, _ in points)
+
+
 def machine():
     with open("/proc/cpuinfo") as info:
         model = next((line.split(":", 1)[1].strip() for line in info if line.startswith("model name")), "unknown")
@@ -125,5 +149,5 @@ def machine():
 
 def write_json(path, figures):
     with open(path, "w") as file:
-        json.dump([figure.as_json() | {"machine": machine()} for figure in figures], file, indent=1)
+        json.dump([figure.as_json() for figure in figures], file, indent=1)
         file.write("\n")

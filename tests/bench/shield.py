@@ -48,9 +48,7 @@ def shield():
     if not (CPU / "cpu.shares").exists():
         yield False
         return
-    for mount in glob.glob("/sys/fs/cgroup/*/"):
-        if os.access(mount + "cgroup.procs", os.W_OK):
-            make(pathlib.Path(mount) / GROUP)
+    make_everywhere(GROUP)
     for name in OTHERS:
         make(CPU / name)
     (CPU / GROUP / "cgroup.procs").write_text("0")
@@ -71,6 +69,25 @@ def remove_groups():
                 os.rmdir(path)
             except OSError:
                 pass  # the kernel may still hold one for a moment; it is empty
+
+
+def hierarchies():
+    if os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
+        return [pathlib.Path("/sys/fs/cgroup")]
+    return [pathlib.Path(folder) for folder in glob.glob("/sys/fs/cgroup/*/") if os.path.exists(folder + "cgroup.procs")]
+
+
+def make_everywhere(name):
+    """A group that `dewar run --cgroup /NAME` can use. NAME begins with dewar-bench, so that it is removed at the end."""
+    for hierarchy in hierarchies():
+        make(hierarchy / name)
+
+
+def members(name):
+    """The processes in a group and below it."""
+    there = hierarchies()
+    hierarchy = next((h for h in there if h.name == "unified"), there[0])
+    return [int(pid) for procs in (hierarchy / name).glob("**/cgroup.procs") for pid in procs.read_text().split()]
 
 
 def make(group):
