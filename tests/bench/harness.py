@@ -4,6 +4,7 @@ import json
 import math
 import os
 import platform
+import re
 import statistics
 import subprocess
 import time
@@ -117,21 +118,27 @@ def table(figures):
 
 
 def slopes(figures):
-    """How the cost grows with the number of tasks: the exponent of a power law, by least squares over all sizes. 0: a task
-    costs the same however many there are; 1: twice as much among twice as many."""
+    """(family, smallest crowd, largest crowd, {who: slope}): how the cost grows with the number of tasks, as the exponent of
+    a power law, by least squares over all sizes. 0: a task costs the same however many there are; 1: twice as much among
+    twice as many."""
     families = {}
     for figure in figures:
         if figure.benchmark.crowd and figure.median(OURS):
             family = figure.benchmark.name.removesuffix(f"-{figure.benchmark.crowd}")
             families.setdefault(family, {})[figure.benchmark.crowd] = figure
-    lines = []
+    found = []
     for family, by_crowd in families.items():
         if len(by_crowd) < 2:
             continue
-        said = [f"{who} {slope({n: f.median(who) for n, f in by_crowd.items() if f.median(who)}):+.2f}"
-                for who in (OURS, LIMIT) if all(f.median(who) for f in by_crowd.values())]
-        lines.append(f"{family}: slope from {min(by_crowd)} to {max(by_crowd)} tasks: {', '.join(said)}")
-    return lines
+        of = {who: slope({n: f.median(who) for n, f in by_crowd.items()})
+              for who in (OURS, LIMIT) if all(f.median(who) for f in by_crowd.values())}
+        found.append((family, min(by_crowd), max(by_crowd), of))
+    return found
+
+
+def slope_lines(figures):
+    return [f"{family}: slope from {least} to {most} tasks: " + ", ".join(f"{who} {value:+.2f}" for who, value in of.items())
+            for family, least, most, of in slopes(figures)]
 
 
 def slope(costs):
@@ -145,6 +152,32 @@ def machine():
         model = next((line.split(":", 1)[1].strip() for line in info if line.startswith("model name")), "unknown")
     return {"kernel": platform.release(), "cores": os.cpu_count(), "processor": model,
             "load": os.getloadavg()[0], "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+
+
+def renew_document(path, figures):
+    """Puts the figures into the table of docs/performance.md, in the place of older ones of the same names."""
+    with open(path) as file:
+        text = file.read()
+    head, table, tail = re.fullmatch(r"(.*<!-- figures -->\n)(.*)(<!-- end of figures -->.*)", text, re.DOTALL).groups()
+    lines = table.splitlines()
+    rows = {line.split("|")[1].strip(): line for line in lines[2:]}
+    today = f"{time.strftime('%Y-%m-%d', time.gmtime())}, load {os.getloadavg()[0]:.0f}"
+
+    def put(name, *cells):
+        cells = [cell.replace("|", "\\|") for cell in cells]
+        rows[f"`{name}`"] = " | ".join(["| `" + name + "`", *cells, today + " |"])
+
+    for figure in figures:
+        peer = figure.best_peer()
+        put(figure.benchmark.name, figure.benchmark.title, figure.benchmark.unit, number(figure.median(OURS)),
+            number(figure.p99(OURS)), number(figure.median(LIMIT)), number(figure.ratio(OURS, LIMIT)),
+            f"{peer}: {number(figure.median(peer))}" if peer else "-", number(figure.ratio(OURS, peer)) if peer else "-",
+            str(len(figure.samples(OURS))))
+    for family, least, most, of in slopes(figures):
+        put(family + "-slope", f"growth of {family} from {least} to {most} tasks", "exponent", f"{of.get(OURS, 0):+.2f}", "-",
+            f"{of[LIMIT]:+.2f}" if LIMIT in of else "-", "-", "-", "-", "-")
+    with open(path, "w") as file:
+        file.write(head + "\n".join([*lines[:2], *rows.values()]) + "\n" + tail)
 
 
 def write_json(path, figures):

@@ -63,7 +63,7 @@ def shield():
 
 
 def remove_groups():
-    for folder in glob.glob("/sys/fs/cgroup/**/dewar-bench*/", recursive=True):
+    for folder in [f for h in hierarchies() for f in glob.glob(f"{h}/dewar-bench*/")]:
         for path, _, _ in os.walk(folder, topdown=False):
             try:
                 os.rmdir(path)
@@ -87,7 +87,13 @@ def members(name):
     """The processes in a group and below it."""
     there = hierarchies()
     hierarchy = next((h for h in there if h.name == "unified"), there[0])
-    return [int(pid) for procs in (hierarchy / name).glob("**/cgroup.procs") for pid in procs.read_text().split()]
+    pids = []
+    for folder, _, _ in os.walk(hierarchy / name):
+        try:
+            pids += [int(pid) for pid in (pathlib.Path(folder) / "cgroup.procs").read_text().split()]
+        except OSError:
+            pass  # it has gone meanwhile, and so have they
+    return pids
 
 
 def make(group):
