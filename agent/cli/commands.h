@@ -22,6 +22,7 @@ void add_plan(CLI::App& app, ExitCode& exit_code);
 void add_checkpoint(CLI::App& app, ExitCode& exit_code);
 void add_limits(CLI::App& app, ExitCode& exit_code);
 void add_run(CLI::App& app, ExitCode& exit_code);
+void add_logs(CLI::App& app, ExitCode& exit_code);
 void add_fetch(CLI::App& app, ExitCode& exit_code);
 void add_cache(CLI::App& app, ExitCode& exit_code);
 void add_doctor(CLI::App& app, ExitCode& exit_code);

@@ -11,6 +11,7 @@ int main(int argc, char** argv) {
   dewar::add_plan(app, exit_code);
   dewar::add_checkpoint(app, exit_code);
   dewar::add_run(app, exit_code);
+  dewar::add_logs(app, exit_code);
   dewar::add_limits(app, exit_code);
   dewar::add_fetch(app, exit_code);
   dewar::add_cache(app, exit_code);

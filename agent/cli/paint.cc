@@ -70,6 +70,12 @@ std::string Paint::tone(Tone tone, std::string_view text) const {
   return "\x1b[" + std::string(code_of(tone)) + "m" + std::string(text) + "\x1b[0m";
 }
 
+std::string Paint::hue(std::size_t number, std::string_view text) const {
+  constexpr const char* kHues[] = {"36", "35", "34", "32", "96", "95", "94"};  // not those of warnings and failures
+  if (!color || text.empty()) return std::string(text);
+  return "\x1b[" + std::string(kHues[number % std::size(kHues)]) + "m" + std::string(text) + "\x1b[0m";
+}
+
 Paint choose_paint(ColorWish wish, bool terminal, const Environment& environment) {
   Paint paint{.utf8 = speaks_utf8(environment)};
   const char* force = environment("CLICOLOR_FORCE");

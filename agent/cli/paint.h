@@ -18,6 +18,8 @@ struct Paint {
 
   /// `text` in the tone's colour (ECMA-48 SGR), or as it is.
   std::string tone(Tone tone, std::string_view text) const;
+  /// `text` in one of some colours that mean nothing: they tell names apart.
+  std::string hue(std::size_t number, std::string_view text) const;
 };
 
 enum class ColorWish { kAuto, kAlways, kNever };

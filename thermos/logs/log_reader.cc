@@ -145,10 +145,10 @@ void LogReader::begin() {
   if (query_.line && *query_.line > 0) pass_lines(*query_.line - 1);
 }
 
+/// A run without a cursor has given nothing that was read before the latest of the cursors.
 void LogReader::begin_at_cursors() {
   std::optional<std::int64_t> time;
   std::vector<LogSource*> others;
-  const LogCursor& first = query_.cursors.front();
   for (const auto& source : sources_) {
     const auto ours = std::ranges::find_if(query_.cursors, [&](const LogCursor& cursor) {
       return cursor.process == source->reader().process() && cursor.run == source->reader().run();
@@ -158,11 +158,9 @@ void LogReader::begin_at_cursors() {
       continue;
     }
     source->seek_position(ours->stream, ours->position);
-    if (!(*ours == first)) continue;
-    source->peek(true);
-    time = source->key();
+    time = std::max(time, std::max(source->reader().time_before(), std::optional(source->key())));
   }
-  if (!time) return;  // that run is gone: all there is of the others
+  if (!time) return;  // those runs are gone: all there is of the others
   const auto too_old = [&](const std::unique_ptr<LogSource>& source) {
     const RunHistory* run = known(source->reader().process(), source->reader().run());
     return std::ranges::find(others, source.get()) != others.end() && run != nullptr && run->stop_time &&
@@ -217,17 +215,20 @@ void LogReader::pass_lines(std::uint64_t count) {
 }
 
 const LogItem* LogReader::look(LogSource& source) {
-  const bool due = source.flush_at && now() >= *source.flush_at;
-  if (!source.fresh && !due) return source.peeked();
-  const bool all = !query_.follow || over_ || due || source.ended();
-  const LogItem* item = source.peek(all);
-  if (item != nullptr) return item;
-  if (query_.follow && !all && source.fresh) {
-    source.flush_at = now() + kSilence;
-  } else {
-    source.flush_at.reset();
+  const bool silent = source.flush_at && now() >= *source.flush_at;
+  if (!source.fresh && !silent) return source.peeked();
+  const LogItem* item = source.peek(!query_.follow || over_ || silent || source.ended());
+  if (item != nullptr) {
+    source.fresh = true;
+    if (!silent) source.flush_at.reset();
+    return item;
   }
   source.fresh = false;
+  if (silent || !query_.follow || over_) {
+    source.flush_at.reset();
+  } else if (!source.flush_at) {
+    source.flush_at = now() + kSilence;
+  }
   return nullptr;
 }
 
@@ -297,9 +298,9 @@ const LogItem* LogReader::next() {
 void LogReader::see_changes() {
   unseen_ = 0;
   const std::set<std::string> changed = watch_->changed();
+  bool again = unwatched_;  // what has come there meanwhile was not seen
   if (unwatched_) watch_folders();
-  if (changed.empty() && !unwatched_) return;
-  bool again = unwatched_;
+  if (changed.empty() && !again) return;
   for (const auto& source : sources_) {
     const std::string folder =
         run_folder_ + "/.logs/" + source->reader().process() + "/" + std::to_string(source->reader().run());

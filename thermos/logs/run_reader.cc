@@ -165,11 +165,15 @@ void RunReader::seek_position(OutputStream stream, std::uint64_t position) {
   if (position == 0) return seek_start();
   const std::size_t i = number(stream);
   bool found = false;
+  std::optional<std::int64_t> time;  // of the byte before
   Place place = find([&](const Place& first, std::optional<std::int64_t>) { return first.given[i] < position; },
                      [&](const IndexRecord& record, const Place&) {
-                       return found = record.stream == stream && *end_of(record) >= position;
+                       found = record.stream == stream && *end_of(record) >= position;
+                       if (found && record.position < position) time = record.time;
+                       return found;
                      });
   place.given[i] = position;
+  if (time) place.time[i] = time;
   // What the index does not tell of is read one stream after the other.
   if (const std::uint64_t end = out_.files.end(); !found && i == 1 && end > place.given[0]) {
     place.given[0] = end;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,6 +36,8 @@ class RunReader {
   void seek_position(OutputStream stream, std::uint64_t position);
   /// With the line in which so many bytes of both streams together have been kept.
   void seek_total(std::uint64_t total);
+  /// When the last byte before the place was read to which a seek has led.
+  std::optional<std::int64_t> time_before() const { return std::max(out_.time, err_.time); }
   /// Bytes of both streams, from the run's start, that are gone, and all up to now.
   std::uint64_t begin_total();
   std::uint64_t end_total();
