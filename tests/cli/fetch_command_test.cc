@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <nlohmann/json.hpp>
 
 #include "base/digest.h"
@@ -39,6 +40,15 @@ TEST_F(FetchCommandTest, TellsTheDigestAsSha256sumDoes) {
   EXPECT_EQ(*read_file(folder_ / "into/a"), OddServer::content("a"));
 }
 
+TEST_F(FetchCommandTest, OnATerminalThereIsABar) {
+  DewarCommand fetch(with_config({"fetch", server_.uri("stall/1/a"), "--into", folder_ / "into", "--sha256",
+                                  sha256(OddServer::content("a"))}),
+                     DewarCommand::Output::kTerminal);
+  EXPECT_TRUE(fetch.wait_for("[#######################-] a: 99 % of 293.0 KB"));
+  fetch.signal(SIGKILL);
+  fetch.wait();
+}
+
 TEST_F(FetchCommandTest, FailuresAreWordsOrJson) {
   DewarCommand words(with_config({"fetch", server_.uri("404/a"), "--into", folder_ / "into"}));
   EXPECT_EQ(words.wait(), 1);
@@ -73,6 +83,9 @@ TEST_F(FetchCommandTest, TheCacheIsListedVerifiedAndEvicted) {
   EXPECT_EQ(held["held"][0]["sha256"], digest);
   EXPECT_EQ(held["held"][0]["uris"][0], server_.uri("ok/a"));
   const std::string entry = folder_ / "cache/blobs/shared/" + digest;
+  DewarCommand sound(with_config({"cache", "verify", "-o", "json"}));
+  EXPECT_EQ(sound.wait(), 0);
+  EXPECT_THAT(json::parse(sound.out())["damaged"], IsEmpty());
   ASSERT_TRUE(replace_file(entry, "other bytes"));
   DewarCommand verify(with_config({"cache", "verify"}));
   EXPECT_EQ(verify.wait(), 1);
@@ -81,6 +94,12 @@ TEST_F(FetchCommandTest, TheCacheIsListedVerifiedAndEvicted) {
   DewarCommand evict(with_config({"cache", "evict"}));
   EXPECT_EQ(evict.wait(), 0);
   EXPECT_THAT(evict.out(), HasSubstr("0 entries evicted"));
+  DewarCommand again(
+      with_config({"fetch", server_.uri("ok/a"), "--cache", "--sha256", digest, "--into", folder_ / "into"}));
+  ASSERT_EQ(again.wait(), 0) << again.err();
+  DewarCommand last(with_config({"cache", "evict", "-o", "json"}));
+  EXPECT_EQ(last.wait(), 0);
+  EXPECT_EQ(json::parse(last.out())["evicted"][0]["sha256"], digest);
 }
 
 }  // namespace

@@ -1,4 +1,10 @@
 // dewar-fetch and archives: unpacked while they come, seen only once they are known to be the right ones.
+#include <unistd.h>
+
+#include <algorithm>
+#include <random>
+#include <thread>
+
 #include "base/digest.h"
 #include "tests/extract/archives.h"
 #include "tests/fetcher/fetch_fixture.h"
@@ -29,6 +35,46 @@ TEST_F(UnpackTest, TheDigestDecidesWhetherItIsSeen) {
   EXPECT_EQ(content_of("app/data").size(), 3u << 20);
   EXPECT_EQ(names(), std::vector<std::string>{"app"}) << "the archive itself does not stay";
   EXPECT_EQ(status().items.at(0).files, 2u);
+}
+
+/// Bytes that compression halves, and no more.
+std::string noise(std::size_t size, unsigned seed) {
+  std::mt19937 random(seed);
+  std::string bytes(size, '\0');
+  std::ranges::generate(bytes, [&] { return static_cast<char>('a' + random() % 16); });
+  return bytes;
+}
+
+TEST_F(UnpackTest, FilesAreWrittenWhileTheRestIsStillToCome) {
+  const std::string first = noise(3 << 20, 1), second = noise(3 << 20, 2), go = temp_ / "go";
+  configure("stall_timeout 60s");
+  configure("helper own /bin/sh " + (temp_ / "send"));
+  for (const Compression compression : {Compression::kGzip, Compression::kZstd}) {
+    const std::string name = compression == Compression::kGzip ? "a.tar.gz" : "a.tar.zst";
+    const std::string bytes =
+        packed(compression, tar({{.name = "first", .content = first}, {.name = "second", .content = second}}));
+    const std::string path = temp_ / "archive", most = std::to_string(bytes.size() * 7 / 10);
+    ASSERT_TRUE(replace_file(path, bytes));
+    ASSERT_TRUE(replace_file(temp_ / "send", "head -c " + most + " " + path + "\nwhile ! test -e " + go +
+                                                 "; do sleep 0.05; done\ntail -c +$((" + most + " + 1)) " + path));
+    Artifact wanted = artifact("own://there/" + name);
+    wanted.sha256 = sha256(bytes);
+    wanted.into = name + ".d";
+    End end;
+    std::thread fetching([&] { end = run(wanted); });
+    bool there = false;
+    for (int rounds = 0; !there && rounds < 3000; ++rounds) {
+      ::usleep(10'000);
+      const auto hidden = list_dir(in_sandbox(wanted.into));
+      there = hidden && hidden->size() == 1 && content_of(wanted.into + "/" + hidden->front() + "/first") == first;
+    }
+    EXPECT_TRUE(there) << name;
+    EXPECT_TRUE(replace_file(go, ""));
+    fetching.join();
+    ASSERT_EQ(::unlink(go.c_str()), 0);
+    EXPECT_EQ(end.status, 0) << end.err;
+    EXPECT_TRUE(content_of(wanted.into + "/second") == second);
+  }
 }
 
 TEST_F(UnpackTest, AZip) {
