@@ -1,8 +1,10 @@
 """Runs contenders in turn, round by round, and compares them within each round: on a machine that others use too, ratios
 of neighbours in time are steady where milliseconds are not."""
 import json
+import math
 import os
 import platform
+import re
 import statistics
 import subprocess
 import time
@@ -22,6 +24,7 @@ class Benchmark:
     contenders: dict[str, Callable[[], list[float]]]
     higher_is_better: bool = False
     rounds: int = 5
+    crowd: int | None = None  # how many tasks there are beside; figures of one family are named alike but for this
 
 
 @dataclass
@@ -55,15 +58,13 @@ class Figure:
         return (max if self.benchmark.higher_is_better else min)(peers, key=peers.get)
 
     def as_json(self):
+        """Medians; null where nobody measured."""
         peer = self.best_peer()
-        peers = {p: {"median": self.median(p), "p99": self.p99(p)}
-                 for p in self.benchmark.contenders if p not in (OURS, LIMIT)}
         return {"name": self.benchmark.name, "unit": self.benchmark.unit,
-                "ours": self.median(OURS), "ours_p99": self.p99(OURS),
-                "limit": self.median(LIMIT), "limit_p99": self.p99(LIMIT), "peers": peers,
-                "ratio_to_limit": self.ratio(OURS, LIMIT), "best_peer": peer,
-                "ratio_to_best_peer": self.ratio(OURS, peer) if peer else None,
-                "runs": len(self.samples(OURS)), "failed": self.failed}
+                "ours": self.median(OURS), "limit": self.median(LIMIT),
+                "peers": {p: self.median(p) for p in self.benchmark.contenders if p not in (OURS, LIMIT)},
+                "ratio_to_limit": self.ratio(OURS, LIMIT), "ratio_to_best_peer": self.ratio(OURS, peer) if peer else None,
+                "runs": len(self.samples(OURS))}
 
 
 def measure(benchmark, say):
@@ -116,6 +117,36 @@ def table(figures):
     return "\n".join(lines)
 
 
+def slopes(figures):
+    """(family, smallest crowd, largest crowd, {who: slope}): how the cost grows with the number of tasks, as the exponent of
+    a power law, by least squares over all sizes. 0: a task costs the same however many there are; 1: twice as much among
+    twice as many."""
+    families = {}
+    for figure in figures:
+        if figure.benchmark.crowd and figure.median(OURS):
+            family = figure.benchmark.name.removesuffix(f"-{figure.benchmark.crowd}")
+            families.setdefault(family, {})[figure.benchmark.crowd] = figure
+    found = []
+    for family, by_crowd in families.items():
+        if len(by_crowd) < 2:
+            continue
+        of = {who: slope({n: f.median(who) for n, f in by_crowd.items()})
+              for who in (OURS, LIMIT) if all(f.median(who) for f in by_crowd.values())}
+        found.append((family, min(by_crowd), max(by_crowd), of))
+    return found
+
+
+def slope_lines(figures):
+    return [f"{family}: slope from {least} to {most} tasks: " + ", ".join(f"{who} {value:+.2f}" for who, value in of.items())
+            for family, least, most, of in slopes(figures)]
+
+
+def slope(costs):
+    points = [(math.log(n), math.log(cost)) for n, cost in costs.items()]
+    middle_x, middle_y = (statistics.mean(values) for values in zip(*points))
+    return sum((x - middle_x) * (y - middle_y) for x, y in points) / sum((x - middle_x) ** 2 for x, _ in points)
+
+
 def machine():
     with open("/proc/cpuinfo") as info:
         model = next((line.split(":", 1)[1].strip() for line in info if line.startswith("model name")), "unknown")
@@ -123,7 +154,33 @@ def machine():
             "load": os.getloadavg()[0], "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
 
 
+def renew_document(path, figures):
+    """Puts the figures into the table of docs/performance.md, in the place of older ones of the same names."""
+    with open(path) as file:
+        text = file.read()
+    head, table, tail = re.fullmatch(r"(.*<!-- figures -->\n)(.*)(<!-- end of figures -->.*)", text, re.DOTALL).groups()
+    lines = table.splitlines()
+    rows = {line.split("|")[1].strip(): line for line in lines[2:]}
+    today = f"{time.strftime('%Y-%m-%d', time.gmtime())}, load {os.getloadavg()[0]:.0f}"
+
+    def put(name, *cells):
+        cells = [cell.replace("|", "\\|") for cell in cells]
+        rows[f"`{name}`"] = " | ".join(["| `" + name + "`", *cells, today + " |"])
+
+    for figure in figures:
+        peer = figure.best_peer()
+        put(figure.benchmark.name, figure.benchmark.title, figure.benchmark.unit, number(figure.median(OURS)),
+            number(figure.p99(OURS)), number(figure.median(LIMIT)), number(figure.ratio(OURS, LIMIT)),
+            f"{peer}: {number(figure.median(peer))}" if peer else "-", number(figure.ratio(OURS, peer)) if peer else "-",
+            str(len(figure.samples(OURS))))
+    for family, least, most, of in slopes(figures):
+        put(family + "-slope", f"growth of {family} from {least} to {most} tasks", "exponent", f"{of.get(OURS, 0):+.2f}", "-",
+            f"{of[LIMIT]:+.2f}" if LIMIT in of else "-", "-", "-", "-", "-")
+    with open(path, "w") as file:
+        file.write(head + "\n".join([*lines[:2], *rows.values()]) + "\n" + tail)
+
+
 def write_json(path, figures):
     with open(path, "w") as file:
-        json.dump([figure.as_json() | {"machine": machine()} for figure in figures], file, indent=1)
+        json.dump([figure.as_json() for figure in figures], file, indent=1)
         file.write("\n")

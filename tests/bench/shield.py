@@ -48,9 +48,7 @@ def shield():
     if not (CPU / "cpu.shares").exists():
         yield False
         return
-    for mount in glob.glob("/sys/fs/cgroup/*/"):
-        if os.access(mount + "cgroup.procs", os.W_OK):
-            make(pathlib.Path(mount) / GROUP)
+    make_everywhere(GROUP)
     for name in OTHERS:
         make(CPU / name)
     (CPU / GROUP / "cgroup.procs").write_text("0")
@@ -65,12 +63,37 @@ def shield():
 
 
 def remove_groups():
-    for folder in glob.glob("/sys/fs/cgroup/**/dewar-bench*/", recursive=True):
+    for folder in [f for h in hierarchies() for f in glob.glob(f"{h}/dewar-bench*/")]:
         for path, _, _ in os.walk(folder, topdown=False):
             try:
                 os.rmdir(path)
             except OSError:
                 pass  # the kernel may still hold one for a moment; it is empty
+
+
+def hierarchies():
+    if os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
+        return [pathlib.Path("/sys/fs/cgroup")]
+    return [pathlib.Path(folder) for folder in glob.glob("/sys/fs/cgroup/*/") if os.path.exists(folder + "cgroup.procs")]
+
+
+def make_everywhere(name):
+    """A group that `dewar run --cgroup /NAME` can use. NAME begins with dewar-bench, so that it is removed at the end."""
+    for hierarchy in hierarchies():
+        make(hierarchy / name)
+
+
+def members(name):
+    """The processes in a group and below it."""
+    there = hierarchies()
+    hierarchy = next((h for h in there if h.name == "unified"), there[0])
+    pids = []
+    for folder, _, _ in os.walk(hierarchy / name):
+        try:
+            pids += [int(pid) for pid in (pathlib.Path(folder) / "cgroup.procs").read_text().split()]
+        except OSError:
+            pass  # it has gone meanwhile, and so have they
+    return pids
 
 
 def make(group):
