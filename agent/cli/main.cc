@@ -1,21 +1,34 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <string_view>
 
 #include "agent/cli/commands.h"
+
+namespace {
+
+struct Command {
+  std::string_view name;
+  void (*add)(CLI::App& app, dewar::ExitCode& exit_code);
+};
+
+constexpr Command kCommands[] = {
+    {"validate", dewar::add_validate}, {"plan", dewar::add_plan},   {"checkpoint", dewar::add_checkpoint},
+    {"run", dewar::add_run},           {"logs", dewar::add_logs},   {"limits", dewar::add_limits},
+    {"fetch", dewar::add_fetch},       {"cache", dewar::add_cache}, {"doctor", dewar::add_doctor},
+};
+
+}  // namespace
 
 int main(int argc, char** argv) {
   CLI::App app("Runs tasks - graphs of named processes - in sandboxes, and tells how they ended.", "dewar");
   app.require_subcommand(1);
   app.set_version_flag("--version", "dewar 0.1.0");
   dewar::ExitCode exit_code = dewar::ExitCode::kDone;
-  dewar::add_validate(app, exit_code);
-  dewar::add_plan(app, exit_code);
-  dewar::add_checkpoint(app, exit_code);
-  dewar::add_run(app, exit_code);
-  dewar::add_logs(app, exit_code);
-  dewar::add_limits(app, exit_code);
-  dewar::add_fetch(app, exit_code);
-  dewar::add_cache(app, exit_code);
-  dewar::add_doctor(app, exit_code);
+  // One that is named is the only one made: all of them take longer than a task file takes to read.
+  const std::string_view first = argc > 1 ? argv[1] : "";
+  const bool named = std::ranges::find(kCommands, first, &Command::name) != std::end(kCommands);
+  for (const Command& command : kCommands)
+    if (!named || command.name == first) command.add(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -67,6 +67,21 @@ TEST_F(ControlTest, ASubscriberGetsTheHistoryThenWhatIsPublished) {
   EXPECT_EQ(records, (std::vector{task_record(TaskState::kActive), task_record(TaskState::kCleaning)}));
 }
 
+TEST_F(ControlTest, AConnectionThatWasThereBeforeIsServedToo) {
+  history_ = framed(encode_record(task_record(TaskState::kActive)));
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+  RunnerClient client{UniqueFd(ends[0])};
+  ASSERT_TRUE(client.subscribe());
+  ASSERT_TRUE(server_.serve(UniqueFd(ends[1])));
+  serve(1);
+  server_.close(1000);
+  std::vector<Record> records;
+  for (auto more = client.receive(records); more && *more; more = client.receive(records)) {
+  }
+  EXPECT_EQ(records, (std::vector{task_record(TaskState::kActive)}));
+}
+
 TEST_F(ControlTest, KillAndLoseAreObeyedWithTheirWait) {
   auto client = RunnerClient::connect(folder_.path());
   ASSERT_TRUE(client);

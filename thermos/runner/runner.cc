@@ -1,6 +1,7 @@
 #include "thermos/runner/runner.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -308,6 +309,7 @@ void Runner::watch(Attempt attempt) {
 void Runner::tell_running(Attempt& attempt, const AttemptStatus& status) {
   if (attempt.running_told() || status.pid == 0 || status.stage == AttemptStage::kRefused) return;
   attempt.deliver();
+  ::malloc_trim(0);  // of what starting took: from here on we are many and mostly asleep
   machine_.running(attempt.process(), attempt.run(), status.pid, status.start_time);
 }
 
