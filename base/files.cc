@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -61,6 +62,19 @@ Result<std::string> read_all(int fd, const std::string& what, std::size_t limit)
 Result<std::string> read_file(const std::string& path, std::size_t limit) {
   const UniqueFd fd = DEWAR_TRY(open_file(path, O_RDONLY));
   return read_all(fd.get(), path, limit);
+}
+
+Result<std::string> read_tail(const std::string& path, std::size_t most) {
+  const UniqueFd fd = DEWAR_TRY(open_file(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0) return fail_errno("look at " + path);
+  if (!S_ISREG(info.st_mode)) return fail(std::errc::invalid_argument, path + " is no file");
+  std::string bytes(std::min(most, static_cast<std::size_t>(info.st_size)), '\0');
+  const off_t start = info.st_size - static_cast<off_t>(bytes.size());
+  const ssize_t n = retry_eintr([&] { return ::pread(fd.get(), bytes.data(), bytes.size(), start); });
+  if (n < 0) return fail_errno("read " + path);
+  bytes.resize(static_cast<std::size_t>(n));
+  return bytes;
 }
 
 Result<std::string> read_file_at(const UniqueFd& dir, const std::string& name, std::size_t limit) {

@@ -30,6 +30,8 @@ Result<UniqueFd> open_at(const UniqueFd& dir, const std::string& name, int flags
 /// Everything that is left to read from `fd`; `what` names it in errors. Errors: EFBIG beyond `limit` bytes.
 Result<std::string> read_all(int fd, const std::string& what, std::size_t limit = 64u << 20);
 Result<std::string> read_file(const std::string& path, std::size_t limit = 64u << 20);
+/// The last `most` bytes of a regular file; never follows a symlink at the end of `path`, and waits for nothing.
+Result<std::string> read_tail(const std::string& path, std::size_t most);
 Result<std::string> read_file_at(const UniqueFd& dir, const std::string& name, std::size_t limit = 64u << 20);
 
 /// Writes all of `bytes`, however many write(2)s it takes.

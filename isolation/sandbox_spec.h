@@ -89,6 +89,7 @@ struct SandboxSpec {
   std::vector<Bind> binds;
   std::vector<Tmpfs> tmpfs;                        ///< /tmp is always there; naming it sets its size
   std::map<std::string, std::string> environment;  ///< added to every process's environment
+  std::vector<std::string> secrets;                ///< variables whose values are never shown, whatever their names
   std::vector<Rlimit> rlimits;
   std::vector<std::string> keep_capabilities;  ///< "CAP_NET_BIND_SERVICE", …; none by default
   std::string seccomp = "default";             ///< profile: default, strict, unconfined, or a Docker-style JSON file
@@ -139,8 +140,8 @@ void code(Coder& c, User& v) {
 }
 template <class Coder>
 void code(Coder& c, SandboxSpec& v) {
-  c(v.limits, v.network, v.binds, v.tmpfs, v.environment, v.rlimits, v.keep_capabilities, v.seccomp, v.disk, v.root,
-    v.devices, v.user_namespace, v.landlock, v.enforce_ports, v.oom_score_adj);
+  c(v.limits, v.network, v.binds, v.tmpfs, v.environment, v.secrets, v.rlimits, v.keep_capabilities, v.seccomp, v.disk,
+    v.root, v.devices, v.user_namespace, v.landlock, v.enforce_ports, v.oom_score_adj);
 }
 
 }  // namespace dewar

@@ -151,8 +151,8 @@ Result<RunnerSpec> make_spec(const TaskSpec& task, const RunRequest& request, co
   const TaskSpec bound = DEWAR_TRY(bind(task, {request.task_id, user, spec.hostname, request.instance, spec.ports}));
   spec.task_id = request.task_id;
   spec.task_name = bound.name;
-  spec.plan = {bound.processes,       bound.constraints,       bound.max_failures,
-               bound.max_concurrency, bound.finalization_wait, bound.logger};
+  spec.plan = {bound.processes,         bound.constraints, bound.max_failures, bound.max_concurrency,
+               bound.finalization_wait, bound.time_limit,  bound.logger};
   spec.task_json = task_json(bound);
   spec.source = source_of(task, user);
   spec.required_ports = task.ports;

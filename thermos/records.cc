@@ -83,6 +83,7 @@ void put_plain(Writer& out, const EventRecord& r) {
   out.field(3, r.process);
   out.field(4, r.run);
   out.field(5, r.words);
+  if (!r.details.empty()) out.field(6, r.details);
 }
 
 void put_ours(Writer& out, const HeaderRecord& r) { out.field(kReason, r.address); }
@@ -264,6 +265,8 @@ void take(Reader& in, const Field& f, EventRecord& r) {
       return in.get(f, r.run);
     case 5:
       return in.get(f, r.words);
+    case 6:
+      return in.get(f, r.details);
     default:
       return in.skip(f);
   }

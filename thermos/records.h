@@ -73,7 +73,8 @@ struct EventRecord {
   std::string kind;     ///< one word: "disk", "memory", "port", "limits", "sandbox", …
   std::string process;  ///< empty: the whole task
   std::int32_t run = 0;
-  std::string words;  ///< one sentence for a person
+  std::string words;  ///< one sentence for a person; empty: it is evidence only, and shown to nobody as it happens
+  std::map<std::string, std::string> details = {};  ///< evidence for thermos/explain; docs/formats.md has the names
   friend bool operator==(const EventRecord&, const EventRecord&) = default;
 };
 

@@ -17,8 +17,9 @@ Result<void> check(const RunnerSpec& spec) {
   bool sane = spec.sandbox.network <= Network::kBridge && sensible(spec.plan.logger);
   for (const ProcessSpec& process : spec.plan.processes)
     sane = sane && (!process.logger || sensible(*process.logger)) && process.min_duration >= Duration{} &&
-           (process.fetch.empty() || !spec.fetcher.empty());
-  if (!sane || spec.plan.finalization_wait < Duration{}) return unfit("it holds a value that has no meaning");
+           process.time_limit >= Duration{} && (process.fetch.empty() || !spec.fetcher.empty());
+  if (!sane || spec.plan.finalization_wait < Duration{} || spec.plan.time_limit < Duration{})
+    return unfit("it holds a value that has no meaning");
   if (const auto checked = check_plan(spec.plan); !checked) return unfit(checked.error().context);
   return {};
 }

@@ -5,8 +5,8 @@
 #include <csignal>
 #include <optional>
 
+#include "thermos/explain/reasons.h"
 #include "thermos/plan.h"
-#include "thermos/reasons.h"
 
 namespace dewar {
 namespace {
@@ -360,9 +360,10 @@ void TaskMachine::ended(const std::string& process, int run, const RunEnd& end) 
   if (s.state_of(process) == ProcessState::kWaiting) {
     how = ProcessState::kFailed;
   } else if (end.kind == RunEnd::Kind::kExited && (ran || end.return_code != 0)) {
-    how = end.return_code == 0  ? ProcessState::kSuccess
-          : end.return_code > 0 ? ProcessState::kFailed
-                                : ProcessState::kKilled;
+    how = end.failed && ran      ? ProcessState::kFailed
+          : end.return_code == 0 ? ProcessState::kSuccess
+          : end.return_code > 0  ? ProcessState::kFailed
+                                 : ProcessState::kKilled;
   }
   ProcessRecord record = s.next_record(process, how);
   record.stop_time = end.stop_time;

@@ -15,12 +15,13 @@ struct TaskPlan {
   std::vector<Order> constraints;
   std::uint32_t max_failures = 1, max_concurrency = 0;
   Duration finalization_wait{};
+  Duration time_limit{};  ///< of the whole task; 0: none
   LogPolicy logger;
 };
 
 template <class Coder>
 void code(Coder& c, TaskPlan& v) {
-  c(v.processes, v.constraints, v.max_failures, v.max_concurrency, v.finalization_wait, v.logger);
+  c(v.processes, v.constraints, v.max_failures, v.max_concurrency, v.finalization_wait, v.time_limit, v.logger);
 }
 
 }  // namespace dewar

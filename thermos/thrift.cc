@@ -37,11 +37,20 @@ void Writer::field(std::int16_t id, double value) {
 }
 
 void Writer::field(std::int16_t id, const std::map<std::string, std::int64_t>& value) {
+  map_header(id, Type::kI64, value.size());
+  for (const auto& [name, number] : value) text(name), big(static_cast<std::uint64_t>(number), 8);
+}
+
+void Writer::field(std::int16_t id, const std::map<std::string, std::string>& value) {
+  map_header(id, Type::kString, value.size());
+  for (const auto& [name, words] : value) text(name), text(words);
+}
+
+void Writer::map_header(std::int16_t id, Type value_type, std::size_t size) {
   header(Type::kMap, id);
   big(static_cast<std::uint8_t>(Type::kString), 1);
-  big(static_cast<std::uint8_t>(Type::kI64), 1);
-  big(value.size(), 4);
-  for (const auto& [name, number] : value) text(name), big(static_cast<std::uint64_t>(number), 8);
+  big(static_cast<std::uint8_t>(value_type), 1);
+  big(size, 4);
 }
 
 void Reader::complain(std::string words) {
@@ -86,14 +95,25 @@ void Reader::get(const Field& field, std::string& value) {
 }
 
 void Reader::get(const Field& field, std::map<std::string, std::int64_t>& value) {
-  expect(field, Type::kMap);
-  const auto key_type = static_cast<Type>(big(1)), value_type = static_cast<Type>(big(1));
-  std::uint64_t count = big(4);
-  if (count > 0 && (key_type != Type::kString || value_type != Type::kI64)) complain("a map of other things");
-  for (; count > 0 && ok(); --count) {
+  for (std::uint64_t count = map_size(field, Type::kI64); count > 0 && ok(); --count) {
     std::string name = text();
     value[std::move(name)] = static_cast<std::int64_t>(big(8));
   }
+}
+
+void Reader::get(const Field& field, std::map<std::string, std::string>& value) {
+  for (std::uint64_t count = map_size(field, Type::kString); count > 0 && ok(); --count) {
+    std::string name = text();
+    value[std::move(name)] = text();
+  }
+}
+
+std::uint64_t Reader::map_size(const Field& field, Type value_type) {
+  expect(field, Type::kMap);
+  const auto key = static_cast<Type>(big(1)), held = static_cast<Type>(big(1));
+  const std::uint64_t count = big(4);
+  if (count > 0 && (key != Type::kString || held != value_type)) complain("a map of other things");
+  return count;
 }
 
 void Reader::skip(Type type, int depth) {

@@ -37,6 +37,7 @@ class Writer {
   void field(std::int16_t id, double value);
   void field(std::int16_t id, const std::string& value) { header(Type::kString, id), text(value); }
   void field(std::int16_t id, const std::map<std::string, std::int64_t>& value);
+  void field(std::int16_t id, const std::map<std::string, std::string>& value);
   template <class Enum>
   requires std::is_enum_v<Enum>
   void field(std::int16_t id, Enum value) { field(id, static_cast<std::int32_t>(value)); }
@@ -51,6 +52,7 @@ class Writer {
  private:
   void header(Type type, std::int16_t id) { big(static_cast<std::uint8_t>(type), 1), big(std::uint16_t(id), 2); }
   void big(std::uint64_t value, int size);
+  void map_header(std::int16_t id, Type value_type, std::size_t size);
   void text(const std::string& value) { big(value.size(), 4), bytes_ += value; }
 
   std::string bytes_;
@@ -75,6 +77,7 @@ class Reader {
   void get(const Field& field, double& value);
   void get(const Field& field, std::string& value);
   void get(const Field& field, std::map<std::string, std::int64_t>& value);
+  void get(const Field& field, std::map<std::string, std::string>& value);
   template <class T>
   void get(const Field& field, std::optional<T>& value) {
     get(field, value.emplace());
@@ -93,6 +96,7 @@ class Reader {
   std::string_view cut(std::size_t size);
   std::uint64_t big(int size);
   std::uint64_t number(const Field& field, Type type, int size);
+  std::uint64_t map_size(const Field& field, Type value_type);
   std::string text() { return std::string(cut(big(4))); }
   void skip(Type type, int depth);
 

@@ -4,6 +4,8 @@
 
 namespace dewar {
 
+inline constexpr const char* kVersion = "dewar 0.1.0";
+
 /// What a command ends with (docs/architecture.md, "Exit codes").
 enum class ExitCode : int {
   kDone = 0,
@@ -20,11 +22,13 @@ enum class ExitCode : int {
 void add_validate(CLI::App& app, ExitCode& exit_code);
 void add_plan(CLI::App& app, ExitCode& exit_code);
 void add_checkpoint(CLI::App& app, ExitCode& exit_code);
+void add_explain(CLI::App& app, ExitCode& exit_code);
 void add_limits(CLI::App& app, ExitCode& exit_code);
 void add_run(CLI::App& app, ExitCode& exit_code);
 void add_logs(CLI::App& app, ExitCode& exit_code);
 void add_fetch(CLI::App& app, ExitCode& exit_code);
 void add_cache(CLI::App& app, ExitCode& exit_code);
+void add_bundle(CLI::App& app, ExitCode& exit_code);
 void add_doctor(CLI::App& app, ExitCode& exit_code);
 
 }  // namespace dewar

@@ -59,6 +59,10 @@ void put_event(JsonWriter& json, const EventRecord& event) {
   json.field("kind", event.kind);
   if (!event.process.empty()) json.field("process", event.process).field("run", event.run);
   json.field("message", event.words);
+  if (event.details.empty()) return;
+  json.key("details").begin_object();
+  for (const auto& [name, value] : event.details) json.field(name, value);
+  json.end_object();
 }
 
 std::string event_line(const Record& record, const TaskHistory& history, const Paint& paint) {
@@ -71,7 +75,9 @@ std::string event_line(const Record& record, const TaskHistory& history, const P
   if (const auto* task = std::get_if<TaskRecord>(&record)) {
     return stamped(static_cast<double>(task->timestamp_ms) / 1e3, line_of(*task, paint));
   }
-  if (const auto* event = std::get_if<EventRecord>(&record)) return stamped(event->time, line_of(*event, paint));
+  if (const auto* event = std::get_if<EventRecord>(&record)) {
+    return event->words.empty() ? "" : stamped(event->time, line_of(*event, paint));
+  }
   if (const auto* process = std::get_if<ProcessRecord>(&record)) {
     const auto time = time_of(*process);
     if (!time) return {};

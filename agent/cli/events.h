@@ -19,7 +19,7 @@ std::string event_line(const Record& record, const TaskHistory& history, const P
 /// WAITING is told, with a time of null: its record has none.
 std::string event_json(const RunView& view, const Record& record, const TaskHistory& history);
 
-/// The fields "kind", "process" and "run" (unless it is the whole task's), "message".
+/// The fields "kind", "process" and "run" (unless it is the whole task's), "message", and "details" if there are any.
 void put_event(JsonWriter& json, const EventRecord& event);
 
 }  // namespace dewar

@@ -197,11 +197,12 @@ std::vector<Line> table_lines(const RunView& view, const TaskHistory& history, d
     if (row.note.empty()) continue;
     lines.push_back(plain_line((paint.utf8 ? "  └ " : "  ` ") + row.note, Tone::kWarn, width, paint));
   }
-  const auto& events = history.events;
-  for (std::size_t i = events.size() - std::min(events.size(), kEventsShown); i < events.size(); ++i) {
-    lines.push_back(plain_line("  " + event_line(events[i], history, {.color = false, .utf8 = paint.utf8}), Tone::kWarn,
-                               width, paint));
-  }
+  std::vector<std::string> told;
+  for (auto event = history.events.rbegin(); event != history.events.rend() && told.size() < kEventsShown; ++event)
+    if (std::string line = event_line(*event, history, {.color = false, .utf8 = paint.utf8}); !line.empty())
+      told.push_back("  " + line);
+  for (auto line = told.rbegin(); line != told.rend(); ++line)
+    lines.push_back(plain_line(*line, Tone::kWarn, width, paint));
   return lines;
 }
 

@@ -12,9 +12,10 @@ struct Command {
 };
 
 constexpr Command kCommands[] = {
-    {"validate", dewar::add_validate}, {"plan", dewar::add_plan},   {"checkpoint", dewar::add_checkpoint},
-    {"run", dewar::add_run},           {"logs", dewar::add_logs},   {"limits", dewar::add_limits},
-    {"fetch", dewar::add_fetch},       {"cache", dewar::add_cache}, {"doctor", dewar::add_doctor},
+    {"validate", dewar::add_validate}, {"plan", dewar::add_plan},     {"checkpoint", dewar::add_checkpoint},
+    {"run", dewar::add_run},           {"logs", dewar::add_logs},     {"explain", dewar::add_explain},
+    {"bundle", dewar::add_bundle},     {"limits", dewar::add_limits}, {"fetch", dewar::add_fetch},
+    {"cache", dewar::add_cache},       {"doctor", dewar::add_doctor},
 };
 
 }  // namespace
@@ -22,7 +23,7 @@ constexpr Command kCommands[] = {
 int main(int argc, char** argv) {
   CLI::App app("Runs tasks - graphs of named processes - in sandboxes, and tells how they ended.", "dewar");
   app.require_subcommand(1);
-  app.set_version_flag("--version", "dewar 0.1.0");
+  app.set_version_flag("--version", dewar::kVersion);
   dewar::ExitCode exit_code = dewar::ExitCode::kDone;
   // One that is named is the only one made: all of them take longer than a task file takes to read.
   const std::string_view first = argc > 1 ? argv[1] : "";

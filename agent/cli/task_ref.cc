@@ -20,6 +20,11 @@ bool is_folder(const std::string& path) {
   return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+bool is_file(const std::string& path) {
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode);
+}
+
 bool is_run_folder(const std::string& path) { return is_folder(path + "/checkpoints"); }
 
 std::string list_of(std::vector<std::string> names, const std::string& last = " and ") {
@@ -133,8 +138,16 @@ Result<TaskRef> in_run_folder(const std::string& folder) {
   return ref;
 }
 
-/// TASK is a path: of a run folder, or of a work dir.
+Result<TaskRef> in_bundle(const std::string& path) {
+  auto bundle = std::make_shared<const OpenedBundle>(DEWAR_TRY(OpenedBundle::open(path)));
+  TaskRef ref = DEWAR_TRY(in_run_folder(bundle->run_folder()));
+  ref.bundle = std::move(bundle);
+  return ref;
+}
+
+/// TASK is a path: of a run folder, of a work dir, or of a bundle.
 Result<TaskRef> at_path(const std::string& path) {
+  if (is_file(path)) return in_bundle(path);
   if (is_run_folder(path)) return in_run_folder(path);
   DEWAR_TRY(list_dir(path).context("look for a task"));
   const std::vector<std::string> ids = tasks_in(path);
@@ -145,7 +158,7 @@ Result<TaskRef> at_path(const std::string& path) {
 }
 
 Result<TaskRef> find_by_path(const std::string& name) {
-  if (is_folder(name)) return at_path(name);
+  if (is_folder(name) || is_file(name)) return at_path(name);
   const Parts parts = split(name, name.rfind('/'));
   return with_process(DEWAR_TRY(at_path(parts.task.empty() ? "/" : parts.task)), parts.process);
 }
@@ -183,7 +196,8 @@ Result<TaskRef> find_by_id(const Parts& parts, const TaskWish& wish) {
 
 void add_task_options(CLI::App& command, TaskWish& wish) {
   command
-      .add_option("TASK", wish.name, "a task's id or a beginning of it, a work dir or run folder; TASK[/PROCESS[#RUN]]")
+      .add_option("TASK", wish.name,
+                  "a task's id or a beginning of it, a work dir, run folder or bundle; TASK[/PROCESS[#RUN]]")
       ->required()
       ->type_name("");
   command
@@ -199,7 +213,8 @@ Result<TaskRef> find_task(const TaskWish& wish) {
       name.front() == '/' || name == "." || name == ".." || name.starts_with("./") || name.starts_with("../");
   if (is_path) return find_by_path(name);
   auto found = find_by_id(split(name, name.find('/')), wish);
-  return found || !is_folder(name) ? std::move(found) : find_by_path(name);
+  const bool there = is_folder(name) || is_file(name) || is_file(split(name, name.rfind('/')).task);
+  return found || !there ? std::move(found) : find_by_path(name);
 }
 
 ExitCode not_found_code(const Error& error) {

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "agent/cli/bundle/opened.h"
 #include "agent/cli/commands.h"
 #include "agent/cli/work_dir.h"
 #include "base/result.h"
@@ -25,6 +27,8 @@ struct TaskRef {
   std::string task_id;
   std::string process;               ///< empty: the whole task
   std::optional<std::uint32_t> run;  ///< only with a process
+  /// Of a bundle: what the run folder lies in, which is removed with the last copy of this.
+  std::shared_ptr<const OpenedBundle> bundle = {};
 };
 
 /// Adds the argument TASK[/PROCESS[#RUN]] and --work-dir (else DEWAR_WORK_DIR). `wish` outlives the command.

@@ -2,8 +2,9 @@
 
 #include <cmath>
 #include <cstdio>
-#include <cstring>
 #include <ctime>
+
+#include "thermos/explain/words.h"
 
 namespace dewar {
 namespace {
@@ -70,10 +71,7 @@ std::string why(const RunHistory& run) {
   if (!is_terminal(run.state) || run.state == ProcessState::kSuccess) return {};
   if (!run.reason.empty()) return run.reason;
   if (!run.return_code) return run.state == ProcessState::kLost ? "nobody saw how it ended" : "";
-  if (*run.return_code >= 0) return "exit status " + std::to_string(*run.return_code);
-  const char* name = sigabbrev_np(-*run.return_code);
-  return name != nullptr ? "killed by SIG" + std::string(name)
-                         : "killed by signal " + std::to_string(-*run.return_code);
+  return code_words(*run.return_code);
 }
 
 std::string clock_time(double unix_seconds, bool digits) {

@@ -1,13 +1,8 @@
 #include "isolation/cgroup/oom_report.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
 
-#include "base/files.h"
 #include "isolation/cgroup/stat.h"
 
 namespace dewar {
@@ -81,6 +76,14 @@ bool is_within(std::string_view path, std::string_view group) {
   return false;
 }
 
+/// Whose limit it was: the group of a run lies below the task's, `group`.
+OomLevel level_of(std::string_view line, std::string_view limit_group, std::string_view group) {
+  const std::size_t at = limit_group.rfind('/');
+  if (at != std::string_view::npos && limit_group.substr(at + 1) == group) return OomLevel::kTask;
+  if (is_within(limit_group, group)) return OomLevel::kRun;
+  return line.find("constraint=CONSTRAINT_MEMCG") != std::string_view::npos ? OomLevel::kAbove : OomLevel::kHost;
+}
+
 /// The value of `key` up to the next comma.
 std::string_view value_of(std::string_view line, std::string_view key) {
   const std::size_t at = line.find(key);
@@ -94,8 +97,9 @@ std::string_view value_of(std::string_view line, std::string_view key) {
 std::optional<OomReport> read_verdict(std::string_view line, std::string_view group) {
   OomReport report;
   report.victim_group = value_of(line, ",task_memcg=");
-  report.by_limit = is_within(value_of(line, ",oom_memcg="), group);
-  if (!report.by_limit && !is_within(report.victim_group, group)) return {};
+  report.level = level_of(line, value_of(line, ",oom_memcg="), group);
+  const bool own_limit = report.level == OomLevel::kRun || report.level == OomLevel::kTask;
+  if (!own_limit && !is_within(report.victim_group, group)) return {};
   const std::size_t name = line.find(",task="), pid = line.rfind(",pid=");
   if (name == std::string_view::npos || pid == std::string_view::npos || pid < name) return {};
   report.victim.name = line.substr(name + 6, pid - name - 6);
@@ -131,25 +135,6 @@ std::optional<OomReport> find_oom_report(std::string_view log, std::string_view 
     }
   }
   return last;
-}
-
-Result<std::string> read_kernel_log() {
-  const UniqueFd fd = DEWAR_TRY(open_file("/dev/kmsg", O_RDONLY | O_NONBLOCK));
-  std::string log;
-  char record[8192];  // CONSOLE_EXT_LOG_MAX; each read(2) gives one: "<facility and level>,<number>,<time>,…;text\n"
-  for (;;) {
-    const ssize_t n = retry_eintr([&] { return ::read(fd.get(), record, sizeof record); });
-    if (n < 0 && errno == EPIPE) continue;  // overwritten meanwhile: goes on with the oldest there is
-    if (n < 0 && errno == EAGAIN) return log;
-    if (n < 0) return fail_errno("read /dev/kmsg");
-    if (n == 0) return log;
-    const std::string_view text(record, static_cast<std::size_t>(n));
-    constexpr std::int64_t kLevels = 8;
-    const std::size_t start = text.find(';');
-    if (start == std::string_view::npos || parse_number(text) >= kLevels) continue;
-    log += text.substr(start + 1, text.find('\n') - start - 1);
-    log += '\n';
-  }
 }
 
 }  // namespace dewar

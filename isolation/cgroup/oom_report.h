@@ -11,8 +11,6 @@
 #include <string_view>
 #include <vector>
 
-#include "base/result.h"
-
 namespace dewar {
 
 struct OomProcess {
@@ -21,19 +19,18 @@ struct OomProcess {
   std::uint64_t bytes = 0;
 };
 
+/// Whose limit was met. A group above the task's is one that holds other tasks too.
+enum class OomLevel : std::uint8_t { kRun, kTask, kAbove, kHost };
+
 struct OomReport {
-  bool by_limit = true;      ///< the group's own limit was met; otherwise a group's above it, or the host had no more
-  OomProcess victim;         ///< bytes are 0 if the log does not list it
-  std::string victim_group;  ///< as in /proc/<pid>/cgroup: "/dewar/<task>/web.0"
+  OomLevel level = OomLevel::kTask;
+  OomProcess victim;                ///< bytes are 0 if the log does not list it
+  std::string victim_group;         ///< as in /proc/<pid>/cgroup: "/dewar/<task>/web.0"
   std::vector<OomProcess> biggest;  ///< who used most, the biggest first; at most five
 };
 
 /// The last report in `log` (lines as read_kernel_log() gives them) about a group with the name `group` anywhere in its
 /// path. Pages have `page_size` bytes.
 std::optional<OomReport> find_oom_report(std::string_view log, std::string_view group, std::uint64_t page_size);
-
-/// The kernel's own messages, a line each, oldest first, as far as its buffer goes back. What user space has written
-/// into the log is left out: it could claim anything. Errors: of open(2) on /dev/kmsg; EPERM where dmesg is restricted.
-Result<std::string> read_kernel_log();
 
 }  // namespace dewar

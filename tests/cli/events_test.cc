@@ -76,6 +76,13 @@ TEST_F(EventsTest, AnEventTellsItsKindAndWhoseItIs) {
   EXPECT_EQ(line(event), "03:04:05.000 serve#2 disk: the sandbox is full");
 }
 
+TEST_F(EventsTest, EvidenceIsForProgramsOnly) {
+  const EventRecord event{kStart, "end", "serve", 2, "", {{"cause", "crash"}, {"fault_address", "0x10"}}};
+  EXPECT_EQ(line(event), "");
+  EXPECT_EQ(json(event), R"({"time":"2026-01-02T03:04:05.000000Z","event":"notice","kind":"end","process":"serve",)"
+                         R"("run":2,"message":"","details":{"cause":"crash","fault_address":"0x10"}})");
+}
+
 TEST_F(EventsTest, SamplesAreNoEvents) {
   SampleRecord sample;
   sample.process = "serve";

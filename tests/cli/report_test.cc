@@ -103,10 +103,10 @@ TEST_F(ReportTest, ARunThatOnlyWaitedNeverRan) {
 
 TEST_F(ReportTest, TheSummaryNamesTheLogsOfWhatWentWrongAndTheTotals) {
   EXPECT_THAT(summary_lines(sample_view(), history_, {}),
-              ElementsAre("# KILLED  web-1: asked for",              //
-                          "  # KILLED  serve#0: killed by SIGTERM",  //
-                          "      /w/.logs/serve/0/stdout",           //
-                          "      /w/.logs/serve/0/stderr",           //
+              ElementsAre("# KILLED  web-1: asked for",                   //
+                          "  # KILLED  serve#0: killed by SIGTERM (15)",  //
+                          "      /w/.logs/serve/0/stdout",                //
+                          "      /w/.logs/serve/0/stderr",                //
                           "  used     2.00 CPU seconds, at most 64.0 MB of memory, killed 1 time for lack of memory",
                           "  logs     /w/.logs",  //
                           "  sandbox  /w/sandbox"));

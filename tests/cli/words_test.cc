@@ -24,7 +24,7 @@ TEST(WordsTest, TheRecordedReasonIsTold) {
 
 TEST(WordsTest, WithoutAReasonTheCodeIsPutIntoWords) {
   EXPECT_EQ(why(ended(ProcessState::kFailed, 3, 0, 1)), "exit status 3");
-  EXPECT_EQ(why(ended(ProcessState::kKilled, -15, 0, 1)), "killed by SIGTERM");
+  EXPECT_EQ(why(ended(ProcessState::kKilled, -15, 0, 1)), "killed by SIGTERM (15)");
   EXPECT_EQ(why(ended(ProcessState::kKilled, -40, 0, 1)), "killed by signal 40");
 }
 

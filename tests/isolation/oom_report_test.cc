@@ -23,7 +23,7 @@ constexpr char kLog[] =
 TEST(OomReport, NamesTheVictimAndTheBiggest) {
   const auto report = find_oom_report(kLog, "abc", kPage);
   ASSERT_TRUE(report);
-  EXPECT_TRUE(report->by_limit);
+  EXPECT_EQ(report->level, OomLevel::kTask);
   EXPECT_EQ(report->victim.pid, 12232);
   EXPECT_EQ(report->victim.name, "my hog");
   EXPECT_EQ(report->victim.bytes, 16451 * kPage);
@@ -59,7 +59,7 @@ TEST(OomReport, OfTheHostSaysSo) {
       "task_memcg=/dewar/abc/hog.0,task=hog,pid=7,uid=0\n",
       "abc", kPage);
   ASSERT_TRUE(report);
-  EXPECT_FALSE(report->by_limit);
+  EXPECT_EQ(report->level, OomLevel::kAbove);
   EXPECT_EQ(report->victim.bytes, 0u) << "there was no table";
 }
 

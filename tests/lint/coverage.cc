@@ -9,7 +9,7 @@
 namespace dewar::lint {
 namespace {
 
-constexpr std::string_view kDocument = "docs/sandbox.md";
+constexpr std::string_view kDocument = "docs/sandbox.md", kCauseDocument = "docs/explain.md";
 constexpr std::string_view kBegin = "<!-- made by tests/lint/coverage; do not edit -->\n";
 constexpr std::string_view kEnd = "<!-- end of what was made -->\n";
 
@@ -77,6 +77,38 @@ constexpr Subject kLimits[] = {
     {"limit ports", "ports"},
 };
 
+/// How a run or a task can end, by the names of thermos/explain/death.h.
+constexpr Subject kCauses[] = {
+    {"cause exit", "an exit status of its own"},
+    {"cause command-not-found", "127: which command, in which PATH"},
+    {"cause not-executable", "126: which file"},
+    {"cause signal", "a signal whose sender the kernel does not tell; not ours"},
+    {"cause crash", "SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT: at which address, in which library"},
+    {"cause system-call", "SIGSYS: which call its filter forbids"},
+    {"cause broken-pipe", "SIGPIPE"},
+    {"cause file-size", "SIGXFSZ: rlimit fsize"},
+    {"cause cpu-time", "SIGXCPU: rlimit cpu"},
+    {"cause memory", "whose limit, the victim, the biggest processes, the last minute of memory"},
+    {"cause disk", "limit, used, the biggest folders"},
+    {"cause pids", "limit of processes and threads, forks refused"},
+    {"cause time-limit", "`time_limit` of a run or of the task"},
+    {"cause health-check", "what the check said; there is no checker yet"},
+    {"cause fetch", "an artifact: the last answer"},
+    {"cause launch", "a step before exec, and what to do about it"},
+    {"cause stopped", "by Dewar, because the task ended, and why that did"},
+    {"cause launcher-lost", "the launcher died: how the run ended is not known"},
+    {"cause runner-lost", "of a living task: nobody looks after it"},
+    {"cause sandbox-lost", "the container's first process died"},
+    {"cause host-lost", "the host was started anew"},
+    {"cause cgroup-removed", "somebody removed the task's cgroup"},
+    {"cause request", "killed or lost on request: by which process, of which user"},
+    {"cause dependency", "not started: the chain of what it waited for"},
+    {"cause processes", "of a task: which processes failed, how often, and why"},
+    {"cause not-started", "the task ended first, and why"},
+    {"cause running", "of a living run: since when, which run of how many"},
+    {"cause waiting", "for which process, and what that one is at"},
+};
+
 std::string_view trimmed(std::string_view text) {
   const std::size_t first = text.find_first_not_of(" \t"), last = text.find_last_not_of(" \t");
   return first == text.npos ? std::string_view() : text.substr(first, last - first + 1);
@@ -115,7 +147,8 @@ void add_table(std::string& text, std::string_view title, std::span<const Subjec
   text += "\n### " + std::string(title) + "\n\n| | what | tests |\n|---|---|---|\n";
   for (const Subject& subject : subjects) {
     std::string_view name = subject.name;
-    if (name.starts_with("limit ")) name.remove_prefix(6);
+    for (const std::string_view kind : {"limit ", "cause "})
+      if (name.starts_with(kind)) name.remove_prefix(kind.size());
     text += "| " + std::string(name) + " | " + subject.words + " | " + links(by_subject[subject.name]) + " |\n";
     by_subject.erase(subject.name);
   }
@@ -155,7 +188,16 @@ std::string coverage_tables(const std::vector<Covering>& all) {
   add_table(text, "Faults", kFaults, by_subject);
   add_table(text, "Limits crossed", kLimits, by_subject);
   text += "\n### What else is shown\n\n| what | tests |\n|---|---|\n";
+  std::erase_if(by_subject, [](const auto& entry) { return entry.first.starts_with("cause "); });
   for (const auto& [subject, tests] : by_subject) text += "| " + subject + " | " + links(tests) + " |\n";
+  return text + "\n";
+}
+
+std::string cause_table(const std::vector<Covering>& all) {
+  BySubject by_subject;
+  for (const Covering& covering : all) by_subject[covering.subject].push_back(covering);
+  std::string text;
+  add_table(text, "Causes", kCauses, by_subject);
   return text + "\n";
 }
 
@@ -176,13 +218,17 @@ std::vector<Finding> check_coverage(const std::vector<Source>& tree) {
   need(kAttacks);
   need(kFaults);
   need(kLimits);
-  const auto document = std::ranges::find(tree, kDocument, &Source::path);
-  if (document == tree.end() || document->text.find(kBegin) == std::string::npos) {
-    findings.push_back({std::string(kDocument), 0, "has no place for the tables of tests"});
-  } else if (with_tables(document->text, coverage_tables(all)) != document->text) {
-    findings.push_back(
-        {std::string(kDocument), 0, "its tables are not what the tests say: run bin/coverage of a build"});
-  }
+  need(kCauses);
+  const auto check = [&](std::string_view path, const std::string& tables) {
+    const auto document = std::ranges::find(tree, path, &Source::path);
+    if (document == tree.end() || document->text.find(kBegin) == std::string::npos) {
+      findings.push_back({std::string(path), 0, "has no place for the tables of tests"});
+    } else if (with_tables(document->text, tables) != document->text) {
+      findings.push_back({std::string(path), 0, "its tables are not what the tests say: run bin/coverage of a build"});
+    }
+  };
+  check(kDocument, coverage_tables(all));
+  check(kCauseDocument, cause_table(all));
   return findings;
 }
 

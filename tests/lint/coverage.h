@@ -1,5 +1,5 @@
-// Which test covers which attack, fault and limit: `// covers: S5, limit pids.max` directly above a test says so, and
-// the tables in docs/sandbox.md are made of these lines.
+// Which test covers which attack, fault, limit and cause of death: `// covers: S5, limit pids.max` directly above a
+// test says so, and the tables in docs/sandbox.md and docs/explain.md are made of these lines.
 #pragma once
 
 #include <string>
@@ -22,6 +22,8 @@ std::vector<Covering> coverings(const std::vector<Source>& tree, std::vector<Fin
 
 /// The tables, in Markdown: attacks, faults, limits, and what else there is.
 std::string coverage_tables(const std::vector<Covering>& all);
+/// The table of docs/explain.md.
+std::string cause_table(const std::vector<Covering>& all);
 
 /// `document` with the tables between its marks renewed; unchanged if it has no marks.
 std::string with_tables(const std::string& document, const std::string& tables);

@@ -46,6 +46,13 @@ TEST(Coverage, TheTablesHaveEverySubjectAndLinkItsTests) {
   EXPECT_THAT(tables, HasSubstr("| network bridge | [`D.E`](../t.cc) |"));
 }
 
+TEST(Coverage, CausesHaveATableOfTheirOwn) {
+  const std::vector<Covering> all{{"cause crash", "A.B", "tests/x.cc"}};
+  EXPECT_THAT(cause_table(all), HasSubstr("| crash | SIGSEGV, SIGBUS"));
+  EXPECT_THAT(cause_table(all), HasSubstr("[`A.B`](../tests/x.cc)"));
+  EXPECT_THAT(coverage_tables(all), Not(HasSubstr("crash")));
+}
+
 TEST(Coverage, WhatIsUncoveredOrStaleIsFound) {
   std::vector<Source> tree = {{"docs/sandbox.md", "# Sandbox\n"}, {"tests/x_test.cc", kMark + "S5\nTEST(A, B) {\n"}};
   const auto says = [](const std::string& words) { return Contains(Field(&Finding::message, HasSubstr(words))); };

@@ -1,6 +1,8 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <thread>
@@ -24,8 +26,12 @@ Record task_record(TaskState state) {
 class ControlTest : public testing::Test {
  protected:
   ControlTest()
-      : server_(loop_, {[this] { return history_; }, [this](std::optional<Duration> wait) { note("kill", wait); },
-                        [this] { note("lose", {}); }, [this] { note("first", {}); },
+      : server_(loop_, {[this] { return history_; },
+                        [this](std::optional<Duration> wait, const std::string& who) {
+                          who_ = who;
+                          note("kill", wait);
+                        },
+                        [this](const std::string&) { note("lose", {}); }, [this] { note("first", {}); },
                         [this](const std::string& words) {
                           note("limits " + words, {});
                           return words == "pids=1" ? "ok\n" : "error no\n";
@@ -46,7 +52,7 @@ class ControlTest : public testing::Test {
 
   TempFolder folder_;
   EventLoop loop_;
-  std::string history_, asked_;
+  std::string history_, asked_, who_;
   std::function<void()> on_request_;
   std::ptrdiff_t stop_after_ = 1;
   ControlServer server_;
@@ -90,6 +96,8 @@ TEST_F(ControlTest, KillAndLoseAreObeyedWithTheirWait) {
   ASSERT_TRUE(client->lose());
   serve(3);
   EXPECT_EQ(asked_, "kill\nkill 1500\nlose\n");
+  EXPECT_THAT(who_,
+              testing::HasSubstr("(pid " + std::to_string(::getpid()) + ", uid " + std::to_string(::getuid()) + ")"));
 }
 
 TEST_F(ControlTest, WhoSpeaksAnotherLanguageIsDroppedAndOthersStay) {

@@ -12,6 +12,8 @@
 #include "tests/cli/dewar_command.h"
 #include "tests/fetcher/fetch_fixture.h"
 #include "tests/scenario/task_run.h"
+#include "thermos/explain/explain.h"
+#include "thermos/explain/gather.h"
 
 namespace dewar {
 namespace {
@@ -51,6 +53,7 @@ TEST_F(FetchScenario, AProcessFetchesAndTheNextOneFindsIt) {
   EXPECT_GT(history.processes.at("get").back().usage.memory_peak_bytes, 0);  // it ran in its own group
 }
 
+// covers: cause fetch
 TEST_F(FetchScenario, AFailureIsARunThatFailedWithItsWords) {
   TaskRun task("processes: [{name: fetchService, max_failures: 2, min_duration: 0.01, fetch: '" +
                server_.uri("404/svc.tgz") + "'}]\n");
@@ -60,6 +63,12 @@ TEST_F(FetchScenario, AFailureIsARunThatFailedWithItsWords) {
       reason(history, "fetchService"),
       HasSubstr(server_.uri("404/svc.tgz") + ": HTTP 404 from 127.0.0.1 after 3 tries (last body: \"no such key"));
   EXPECT_THAT(task.output("fetchService", 0, "stderr"), HasSubstr("fetchService: http://"));
+  const auto evidence = gather_evidence(task.spec().run_folder);
+  ASSERT_TRUE(evidence) << evidence.error().message();
+  const Explanation told = explain_process(*evidence, "fetchService", {});
+  EXPECT_EQ(told.cause, Cause::kFetch);
+  EXPECT_THAT(told.sentence, HasSubstr("task/fetchService#1 FAILED: http://"));
+  EXPECT_THAT(explain_task(*evidence).sentence, HasSubstr("task FAILED: fetchService failed 2 of 2 times: http://"));
 }
 
 // Killed like any other process: with all of its parts, and nothing of it left in the sandbox.

@@ -109,17 +109,19 @@ logger: {destination: none}
 ports: [http]
 processes:
   - {name: a, cmdline: "😀 {{thermos.ports[admin]}} {{&x}}", min_duration: 250ms, logger: {destination: both}}
-  - {name: b, cmdline: y, daemon: true, ephemeral: true}
+  - {name: b, cmdline: y, daemon: true, ephemeral: true, time_limit: 1500ms}
 order: [a, b]
 resources: {cpu: 0.5, ram: 1MB, disk: 1MB, gpu: 2}
 max_failures: 0
 max_concurrency: 4
 finalization_wait: 90s
+time_limit: 2h
 sandbox:
   network: none
   binds: ["/a:/b"]
   tmpfs: {/x: {size: 1MB, inodes: 7}}
   environment: {K: v}
+  secrets: [K]
   rlimits: {nofile: [1, unlimited]}
   pids: 12
   cpu_quota: 2.5
@@ -131,7 +133,10 @@ sandbox:
   const TaskSpec again = task_of(json);
   EXPECT_EQ(task_json(again), json);
   EXPECT_EQ(again.ports, task.ports);
+  EXPECT_EQ(again.time_limit, std::chrono::hours(2));
+  EXPECT_EQ(again.processes.at(1).time_limit, std::chrono::milliseconds(1500));
   EXPECT_EQ(again.sandbox.limits.pids, 12u);
+  EXPECT_EQ(again.sandbox.secrets, std::vector<std::string>{"K"});
   EXPECT_EQ(again.sandbox.rlimits.at(0).hard, ~std::uint64_t{0});
   EXPECT_EQ(again.logger.destination, LogDestination::kNone);
 }

@@ -85,6 +85,8 @@ TEST(Complaints, OfWrongTypesSayWhatIsWantedAndWhatWasFound) {
             "2:20: 'finalization_wait' must be a time span of at most 366 days, found '400d'");
   EXPECT_EQ(one("finalization_wait: -5"),
             "2:20: 'finalization_wait' must be a time span such as 30, 30s, 500ms, 5m or 2h, found '-5'");
+  EXPECT_EQ(one("time_limit: never"),
+            "2:13: 'time_limit' must be a time span such as 30, 30s, 500ms, 5m or 2h, found 'never'");
   EXPECT_EQ(one("resources: {ram: much}"),
             "2:18: 'ram' must be a size such as 134217728, 128MB or 1.5GB, found 'much'");
   EXPECT_EQ(one("resources: {ram: 1KB}"), "2:18: 'ram' must be at least 1.0 MB, found '1KB'");

@@ -40,10 +40,11 @@ processes:
     daemon: true
     ephemeral: true
     min_duration: 500ms
-  - {name: z, cmdline: bye, final: true}
+  - {name: z, cmdline: bye, final: true, time_limit: 5m}
 max_failures: 3
 max_concurrency: 2
 finalization_wait: 2m
+time_limit: 1h
 resources: {cpu: 1.5, ram: 128MB, disk: 1.5GB, gpu: 1}
 )");
   EXPECT_EQ(task.user, "www-data");
@@ -52,9 +53,12 @@ resources: {cpu: 1.5, ram: 128MB, disk: 1.5GB, gpu: 1}
   EXPECT_TRUE(task.processes[0].daemon && task.processes[0].ephemeral);
   EXPECT_EQ(task.processes[0].min_duration, 500ms);
   EXPECT_TRUE(task.processes[1].final);
+  EXPECT_EQ(task.processes[0].time_limit, 0s) << "none";
+  EXPECT_EQ(task.processes[1].time_limit, 5min);
   EXPECT_EQ(task.max_failures, 3u);
   EXPECT_EQ(task.max_concurrency, 2u);
   EXPECT_EQ(task.finalization_wait, 2min);
+  EXPECT_EQ(task.time_limit, 1h);
   ASSERT_TRUE(task.resources);
   EXPECT_EQ(task.resources->cpu, 1.5);
   EXPECT_EQ(task.resources->ram, 128u << 20);

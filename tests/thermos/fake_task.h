@@ -43,6 +43,7 @@ struct Behaviour {
   bool refused_late = false;              ///< the launcher says so, after FORKED
   Duration exec_after{};                  ///< from FORKED to RUNNING
   std::string reason{};                   ///< told with its end
+  bool failed = false;                    ///< as RunEnd::failed
 };
 
 /// A process of a plan, with the scenarios' min_duration of a second.
@@ -280,6 +281,7 @@ class FakeTask : public TaskEffects {
     end.return_code = gone.code;
     end.stop_time = clock.wall();
     end.reason = how.reason;
+    end.failed = how.failed;
     try {
       if (how.refusal.empty()) return machine_->ended(name, gone.run, end);
       machine_->refused(name, gone.run, how.refusal, end.stop_time);

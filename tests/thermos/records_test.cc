@@ -60,8 +60,12 @@ std::vector<Record> full_records() {
   task.boot_id = "b";
   task.usage = usage;
   task.outcome = TaskState::kKilled;
-  return {header, process, task, SampleRecord{"p", 3, 1.25, 0.5, usage, 4096, 1},
-          EventRecord{1700000000.5, "disk", "p", 3, "the sandbox is full"}};
+  return {header,
+          process,
+          task,
+          SampleRecord{"p", 3, 1.25, 0.5, usage, 4096, 1},
+          EventRecord{1700000000.5, "disk", "p", 3, "the sandbox is full"},
+          EventRecord{1700000000.5, "memory", "", 0, "", {{"limit_bytes", "67108864"}, {"victim_name", "a b"}}}};
 }
 
 const char* const kGoldenForked =

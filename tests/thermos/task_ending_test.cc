@@ -227,6 +227,16 @@ TEST(Ending, TheReasonOfARunsEndIsTheLaunchersIfItKnowsMore) {
   EXPECT_EQ(t.reason(), "p failed: killed for want of memory");
 }
 
+TEST(Ending, ARunThatHasBrokenALimitOfItsOwnHasFailedWhateverItsCode) {
+  for (const int code : {0, -SIGTERM, 3}) {
+    FakeTask t(task({process("p")}));
+    t.script["p"] = {{.code = code, .reason = "ran longer than its time limit of 5m", .failed = true}};
+    t.start(), t.run();
+    EXPECT_THAT(t.runs("p"), ElementsAre("FAILED " + std::to_string(code)));
+    EXPECT_EQ(t.reason(), "p failed: ran longer than its time limit of 5m");
+  }
+}
+
 TEST(Ending, TheTasksUsageIsWrittenWithItsLastRecord) {
   FakeTask t(task({process("p")}));
   t.start();

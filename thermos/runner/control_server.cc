@@ -8,8 +8,22 @@
 #include <cstdlib>
 
 #include "base/files.h"
+#include "thermos/explain/death.h"
 
 namespace dewar {
+namespace {
+
+/// Who had connected: unix(7), SO_PEERCRED. The name is that of whoever has the pid now.
+std::string peer_of(const UniqueFd& socket) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.pid <= 0) return "somebody";
+  const auto name = read_file("/proc/" + std::to_string(peer.pid) + "/comm", 64);
+  const std::string shown = name ? one_line(name->substr(0, name->find('\n')), 32) : "a process that is gone";
+  return shown + " (pid " + std::to_string(peer.pid) + ", uid " + std::to_string(peer.uid) + ")";
+}
+
+}  // namespace
 
 ControlServer::~ControlServer() { close(0); }
 
@@ -65,16 +79,16 @@ bool ControlServer::obey(Client& client, const std::string& line) {
     client.subscribed = true;
     if (first) verbs_.first_subscriber();
   } else if (line == "kill") {
-    verbs_.kill(std::nullopt);
+    verbs_.kill(std::nullopt, peer_of(client.fd));
   } else if (line.starts_with("kill ")) {
     char* end = nullptr;
     const double seconds = std::strtod(line.c_str() + 5, &end);
     if (*end != '\0' || !(seconds >= 0 && seconds < 1e8)) return false;
-    verbs_.kill(Duration(static_cast<std::int64_t>(seconds * 1e9)));
+    verbs_.kill(Duration(static_cast<std::int64_t>(seconds * 1e9)), peer_of(client.fd));
   } else if (line.starts_with("limits ") && !client.subscribed) {
     client.backlog += verbs_.limits(line.substr(7));
   } else if (line == "lose") {
-    verbs_.lose();
+    verbs_.lose(peer_of(client.fd));
   } else {
     return false;
   }

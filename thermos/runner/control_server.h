@@ -17,11 +17,11 @@ class ControlServer {
  public:
   static constexpr std::size_t kBacklog = 4u << 20;
 
-  /// What requests mean. `history`: every record so far, framed, for a new subscriber.
+  /// What requests mean. `history`: every record so far, framed, for a new subscriber. `who`: "dewar (pid 7, uid 0)".
   struct Verbs {
     std::function<std::string()> history;
-    std::function<void(std::optional<Duration>)> kill;
-    std::function<void()> lose;
+    std::function<void(std::optional<Duration>, const std::string& who)> kill;
+    std::function<void(const std::string& who)> lose;
     std::function<void()> first_subscriber;
     std::function<std::string(const std::string& words)> limits = {};  ///< the answer, a line
   };

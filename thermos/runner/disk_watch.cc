@@ -7,6 +7,7 @@
 #include "base/units.h"
 #include "isolation/disk/disk_counter.h"
 #include "isolation/disk/held_files.h"
+#include "thermos/explain/death.h"
 
 namespace dewar {
 namespace {
@@ -49,6 +50,20 @@ std::string name_biggest(const DiskCounter& counter) {
     words += (words.empty() ? "; the biggest folders are " : ", ") + big.path + " with " + format_bytes(big.bytes);
   }
   return words;
+}
+
+/// The evidence for thermos/explain.
+std::map<std::string, std::string> disk_details(const DiskUsage& usage, const DiskLimits& limits,
+                                                const DiskCounter* counter, bool ends) {
+  std::map<std::string, std::string> details{
+      {"cause", "disk"}, {"used_bytes", std::to_string(usage.bytes)}, {"used_inodes", std::to_string(usage.inodes)}};
+  if (ends) details["ends"] = "task";
+  if (limits.bytes > 0) details["limit_bytes"] = std::to_string(limits.bytes);
+  if (limits.inodes > 0) details["limit_inodes"] = std::to_string(limits.inodes);
+  std::size_t place = 0;
+  for (const DiskCounter::Big& big : counter ? counter->biggest(kNamed) : std::vector<DiskCounter::Big>{})
+    details["folder." + std::to_string(++place)] = std::to_string(big.bytes) + " " + one_line(big.path, 512);
+  return details;
 }
 
 std::vector<DiskCounter::Root> roots_of(const RunnerSpec& spec, bool watched) {
@@ -129,7 +144,8 @@ class QuotaWatch final : public Watcher {
     const DiskLimits& limits = context_.spec.sandbox.disk;
     context_.tell({0, "disk", "", 0,
                    "the disk quota of " + name_limit(usage_, limits) + " is used up (" + describe(usage_) +
-                       "): writing fails until the task removes something" + (walk_ ? name_biggest(*walk_) : "")});
+                       "): writing fails until the task removes something" + (walk_ ? name_biggest(*walk_) : ""),
+                   disk_details(usage_, limits, walk_ ? &*walk_ : nullptr, false)});
     told_ = true;
     walk_.reset();
     walked_ = {};
@@ -240,11 +256,13 @@ class CountingWatch final : public Watcher {
       context_.tell({0, "disk", "", 0,
                      words + (far_above ? ""
                                         : "; the task is ended in " + format_duration(kGrace) +
-                                              " unless it has removed enough by then")});
+                                              " unless it has removed enough by then"),
+                     disk_details(usage, limits, &counter_, false)});
     }
     if (!far_above && context_.clock.now() < *excess_->told + kGrace) return;
     failed_ = true;
     context_.loop.cancel(timer_);
+    context_.tell({0, "disk", "", 0, "", disk_details(usage, limits, &counter_, true)});
     context_.fail_task(words + "; the whole task was ended");
   }
 

@@ -38,7 +38,10 @@ LimitsWatch::LimitsWatch(const WatchContext& context) : context_(context) {
   timer_ = context_.loop.at(context_.clock.now() + kBetweenLooks, [this] { look(); });
 }
 
-LimitsWatch::~LimitsWatch() { context_.loop.cancel(timer_); }
+LimitsWatch::~LimitsWatch() {
+  context_.loop.cancel(timer_);
+  tell_refused_forks();  // of a task that was quick to end
+}
 
 Result<void> LimitsWatch::change(const std::string& words) {
   Limits wanted = limits_;
@@ -51,7 +54,7 @@ Result<void> LimitsWatch::change(const std::string& words) {
   }
   limits_ = DEWAR_TRY(context_.container.cgroup().limits());
   if (limits_.io.device.empty()) limits_.io.device = wanted.io.device;
-  tell("the limits were changed on request: " + words);
+  context_.tell({0, "limits", "", 0, "the limits were changed on request: " + words, {{"change", words}}});
   return write_limits(context_.spec.run_folder, limits_);
 }
 
@@ -69,9 +72,7 @@ void LimitsWatch::look() {
 
 void LimitsWatch::put_back() {
   Cgroup& group = context_.container.cgroup();
-  if (const std::string missing = group.missing_folder(); !missing.empty())
-    return context_.fail_task("the task's cgroup " + missing +
-                              " was removed by somebody else, so its limits do not hold any more");
+  if (const std::string missing = group.missing_folder(); !missing.empty()) return group_is_gone(missing);
   const auto changes = group.put_back(limits_);
   if (!changes) {
     if (changes.error().message() != trouble_) tell("the limits cannot be put back: " + changes.error().message());
@@ -82,6 +83,12 @@ void LimitsWatch::put_back() {
   std::string words;
   for (const std::string& change : *changes) words += (words.empty() ? "" : ", ") + change;
   if (!words.empty()) tell("somebody else changed the task's limits: " + words + "; they were put back");
+}
+
+void LimitsWatch::group_is_gone(const std::string& folder) {
+  context_.tell({0, "limits", "", 0, "", {{"cause", "cgroup-removed"}, {"ends", "task"}, {"folder", folder}}});
+  context_.fail_task("the task's cgroup " + folder +
+                     " was removed by somebody else, so its limits do not hold any more");
 }
 
 /// A process can be moved out of its group only by the host's root; it is told, not moved back: the pid might be
@@ -114,7 +121,13 @@ void LimitsWatch::tell_refused_forks() {
   const auto used = context_.container.cgroup().usage();
   if (!used || used->forks_refused == 0) return;
   forks_told_ = true;
-  tell("the limit of " + std::to_string(limits_.pids) + " processes and threads was reached, and a fork was refused");
+  context_.tell(
+      {0,
+       "limits",
+       "",
+       0,
+       "the limit of " + std::to_string(limits_.pids) + " processes and threads was reached, and a fork was refused",
+       {{"cause", "pids"}, {"limit", std::to_string(limits_.pids)}, {"refused", std::to_string(used->forks_refused)}}});
 }
 
 }  // namespace dewar

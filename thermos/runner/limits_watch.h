@@ -22,6 +22,7 @@ class LimitsWatch final : public Watcher {
  private:
   void look();
   void put_back();
+  void group_is_gone(const std::string& folder);
   void find_strays();
   void tell_if_frozen();
   void tell_refused_forks();

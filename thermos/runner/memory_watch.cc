@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "base/units.h"
+#include "isolation/kernel_log.h"
+#include "thermos/explain/death.h"
 #include "thermos/runner/attempt.h"
 
 namespace dewar {
@@ -20,6 +22,29 @@ std::string named(const OomProcess& process) {
   return words + ")";
 }
 
+const char* level_name(OomLevel level) {
+  switch (level) {
+    case OomLevel::kRun:
+      return "run";
+    case OomLevel::kTask:
+      return "task";
+    case OomLevel::kAbove:
+      return "above";
+    case OomLevel::kHost:
+      return "host";
+  }
+  return "host";
+}
+
+/// Whose memory was used up. Without a report a task that has a limit has most likely met that.
+std::string where_words(std::uint64_t limit, const std::optional<OomReport>& report) {
+  if (report && report->level == OomLevel::kHost) return "the host ran out of memory";
+  if (report && report->level == OomLevel::kAbove) return "a group above the task's reached its memory limit";
+  if (limit > 0) return "the memory limit of " + format_bytes(limit) + " was reached";
+  return report ? "a memory limit within the task was reached"
+                : "the host, or a group above the task's, ran out of memory";
+}
+
 template <class List, class Name>
 std::string joined(const List& list, const Name& name) {
   std::string words;
@@ -31,13 +56,28 @@ std::string joined(const List& list, const Name& name) {
 
 std::string oom_words(std::uint64_t limit, const std::set<std::string>& processes,
                       const std::optional<OomReport>& report) {
-  const bool by_limit = limit > 0 && (!report || report->by_limit);
-  std::string words = by_limit ? "the memory limit of " + format_bytes(limit) + " was reached"
-                               : std::string("the host, or a group above the task's, ran out of memory");
+  std::string words = where_words(limit, report);
   words += " and the kernel killed " + (report ? named(report->victim) : std::string("a process"));
   if (!processes.empty()) words += " in " + joined(processes, [](const std::string& name) { return name; });
-  if (report && report->biggest.size() > 1) words += "; the biggest were " + joined(report->biggest, named);
   return words + "; the whole task was ended with it";
+}
+
+std::map<std::string, std::string> oom_details(std::uint64_t limit, const Usage& used,
+                                               const std::optional<OomReport>& report) {
+  std::map<std::string, std::string> details{{"cause", "memory"}, {"ends", "task"}};
+  if (limit > 0) details["limit_bytes"] = std::to_string(limit);
+  if (used.memory_peak_bytes > 0) details["peak_bytes"] = std::to_string(used.memory_peak_bytes);
+  if (!report) return details;
+  details["level"] = level_name(report->level);
+  details["victim_pid"] = std::to_string(report->victim.pid);
+  details["victim_name"] = one_line(report->victim.name, 64);
+  if (report->victim.bytes > 0) details["victim_bytes"] = std::to_string(report->victim.bytes);
+  for (std::size_t i = 0; i < report->biggest.size(); ++i) {
+    const OomProcess& process = report->biggest[i];
+    details["biggest." + std::to_string(i + 1)] =
+        std::to_string(process.bytes) + " " + std::to_string(process.pid) + " " + one_line(process.name, 64);
+  }
+  return details;
 }
 
 MemoryWatch::MemoryWatch(const WatchContext& context) : context_(context) {
@@ -104,8 +144,11 @@ bool MemoryWatch::end_task_if_killed() {
     if (std::string process = process_of_leaf(context_.spec, group); !process.empty()) victims = {process};
   }
   const auto limits = task.limits();
-  const std::string words = oom_words(limits ? limits->memory : context_.spec.sandbox.limits.memory, victims, report);
-  context_.tell({0, "memory", victims.size() == 1 ? *victims.begin() : "", 0, words});
+  const std::uint64_t limit = limits ? limits->memory : context_.spec.sandbox.limits.memory;
+  const std::string words = oom_words(limit, victims, report);
+  auto details = oom_details(limit, total ? *total : Usage{}, report);
+  if (victims.size() == 1) details["victim_process"] = *victims.begin();
+  context_.tell({0, "memory", victims.size() == 1 ? *victims.begin() : "", 0, words, std::move(details)});
   context_.fail_task(words);
   return true;
 }

@@ -41,4 +41,8 @@ class MemoryWatch final : public Watcher {
 std::string oom_words(std::uint64_t limit, const std::set<std::string>& processes,
                       const std::optional<OomReport>& report);
 
+/// The same for programs and for thermos/explain (docs/formats.md, "Evidence").
+std::map<std::string, std::string> oom_details(std::uint64_t limit, const Usage& used,
+                                               const std::optional<OomReport>& report);
+
 }  // namespace dewar

@@ -124,7 +124,13 @@ Result<std::map<PortWatch::Where, Listener>> PortWatch::strangers() const {
 
 void PortWatch::look() {
   const auto tell = [this](const Where& where, const std::string& words) {
-    context_.tell({0, "port", where.process, where.run, words});
+    context_.tell(
+        {0,
+         "port",
+         where.process,
+         where.run,
+         words,
+         {{"port", std::to_string(where.port)}, {"transport", where.transport == Transport::kUdp ? "udp" : "tcp"}}});
   };
   auto now = strangers();
   if (!now) {

@@ -10,8 +10,7 @@
 #include <csignal>
 
 #include "base/files.h"
-#include "base/units.h"
-#include "thermos/runner/fetch_watch.h"
+#include "thermos/runner/end_of_run.h"
 #include "thermos/runner/parked.h"
 
 namespace dewar {
@@ -29,18 +28,20 @@ Runner::Runner(RunnerSpec spec, RunnerOptions options)
       options_(options),
       log_(spec_.run_folder + "/runner.log"),
       events_(spec_.run_folder),
-      control_(loop_, {[this] {
-                         auto bytes =
-                             read_file(spec_.run_folder + "/checkpoints/checkpoints/" + spec_.task_id + "/runner");
-                         std::string all = bytes ? std::move(bytes).take() : std::string{};
-                         for (const Record& record : unwritten_) all += framed(encode_record(record));
-                         for (const EventRecord& event : read_events(spec_.run_folder))
-                           all += framed(encode_record(event));
-                         return all;
-                       },
-                       [this](std::optional<Duration> wait) { kill_task(wait, "on request"); },
-                       [this] { machine_.kill(Duration{0}, TaskState::kLost, "lost on request"); },
-                       [this] { sample(); }, [this](const std::string& words) { return change_limits(words); }}),
+      control_(
+          loop_,
+          {[this] {
+             auto bytes = read_file(spec_.run_folder + "/checkpoints/checkpoints/" + spec_.task_id + "/runner");
+             std::string all = bytes ? std::move(bytes).take() : std::string{};
+             for (const Record& record : unwritten_) all += framed(encode_record(record));
+             for (const EventRecord& event : read_events(spec_.run_folder)) all += framed(encode_record(event));
+             return all;
+           },
+           [this](std::optional<Duration> wait, const std::string& who) { kill_task(wait, "on request by " + who); },
+           [this](const std::string& who) {
+             machine_.kill(Duration{0}, TaskState::kLost, "lost on request by " + who);
+           },
+           [this] { sample(); }, [this](const std::string& words) { return change_limits(words); }}),
       machine_(spec_.plan, clock_, *this) {}
 
 RunnerExit Runner::fail_with(RunnerExit code, const std::string& words) const {
@@ -195,7 +196,13 @@ Result<void> Runner::open_container(const TaskHistory& history) {
                              spec_,
                              *container_,
                              [this](EventRecord event) { tell(std::move(event)); },
-                             [this](const std::string& reason) { fail_task(reason); }};
+                             [this](const std::string& reason) { fail_task(reason); },
+                             [this](const std::string& reason, EventRecord why) {
+                               if (machine_.history().state() != TaskState::kActive) return;
+                               tell(std::move(why));
+                               machine_.fail(reason);
+                             },
+                             [this](const std::string& process, int run, int number) { signal(process, run, number); }};
   watchers_ = make_watchers(context);
   auto limits = std::make_unique<LimitsWatch>(context);
   limits_ = limits.get();
@@ -204,17 +211,23 @@ Result<void> Runner::open_container(const TaskHistory& history) {
 }
 
 void Runner::adopt_runs(const TaskHistory& history) {
+  const auto boot = boot_id();
+  const bool rebooted = boot && !history.statuses.empty() && history.statuses.back().boot_id.value_or(*boot) != *boot;
   for (const auto& [name, runs] : history.processes) {
     if (runs.empty() || runs.back().state == ProcessState::kWaiting || is_terminal(runs.back().state)) continue;
     const int run = static_cast<int>(runs.size()) - 1;
-    if (!container_) {
-      machine_.ended(name, run, {RunEnd::Kind::kLost, 0, clock_.wall(), "its sandbox was gone", {}});
+    if (!container_ || rebooted) {
+      const char* why = rebooted ? "the host was started anew while it ran" : "its sandbox was gone";
+      machine_.ended(name, run, {RunEnd::Kind::kLost, 0, clock_.wall(), why, {}});
       continue;
     }
     Attempt attempt = Attempt::adopt(spec_, *container_, process_spec(name), run, runs.back());
     const auto status = attempt.status();
     log_.line("took over " + name + "#" + std::to_string(run) + (attempt.has_ended() ? ", which has ended" : ""));
-    if (status && !attempt.running_told()) tell_running(attempt, *status);
+    const bool told = attempt.running_told();
+    if (status && !told) tell_running(attempt, *status);
+    if (status && told && !attempt.has_ended())
+      for (const auto& watcher : watchers_) watcher->run_running(name, run, status->pid);
     watch(std::move(attempt));
   }
 }
@@ -230,7 +243,8 @@ void Runner::record(const Record& record) {
 void Runner::tell(EventRecord event) {
   if (event.time == 0) event.time = clock_.wall();
   if (event.kind == kProgressEvent) return control_.publish(framed(encode_record(event)));
-  log_.line(event.kind + ": " + (event.process.empty() ? "" : event.process + ": ") + event.words);
+  if (!event.words.empty())
+    log_.line(event.kind + ": " + (event.process.empty() ? "" : event.process + ": ") + event.words);
   if (auto written = events_.append(event); !written) log_.line(written.error().message());
   control_.publish(framed(encode_record(event)));
 }
@@ -311,6 +325,7 @@ void Runner::tell_running(Attempt& attempt, const AttemptStatus& status) {
   attempt.deliver();
   ::malloc_trim(0);  // of what starting took: from here on we are many and mostly asleep
   machine_.running(attempt.process(), attempt.run(), status.pid, status.start_time);
+  for (const auto& watcher : watchers_) watcher->run_running(attempt.process(), attempt.run(), status.pid);
 }
 
 void Runner::launcher_ended(const Key& key) {
@@ -345,28 +360,9 @@ void Runner::launcher_ended(const Key& key) {
           std::to_string(status->leftovers) + (status->leftovers == 1
                                                    ? " process was left when it ended; it was ended too"
                                                    : " processes were left when it ended; they were ended too")});
-  machine_.ended(key.first, key.second, describe_end(attempt, status, used));
-}
-
-RunEnd Runner::describe_end(const Attempt& attempt, const std::optional<AttemptStatus>& status,
-                            const Usage& used) const {
-  RunEnd end;
-  end.usage = used;
-  if (!status || status->stage != AttemptStage::kEnded) {
-    end.kind = RunEnd::Kind::kLost;
-    end.stop_time = clock_.wall();
-    end.reason = "its launcher (pid " + std::to_string(attempt.launcher().pid) +
-                 ") died, so how it ended is not known; what was left of it was killed";
-    return end;
-  }
-  end.return_code = status->return_code;
-  end.stop_time = status->stop_time;
-  // A child may have been the victim, and the process itself have ended by its own will.
-  if (used.oom_kills > 0 && end.return_code == -SIGKILL)
-    end.reason = "killed for want of memory (the task's limit is " + format_bytes(spec_.sandbox.limits.memory) + ")";
-  else if (end.return_code > 0)
-    end.reason = fetch_failure(spec_, attempt.process(), attempt.run());
-  return end;
+  const EndOfRun described = describe_end(spec_, attempt, status, used, clock_);
+  if (described.evidence) tell(*described.evidence);
+  machine_.ended(key.first, key.second, described.end);
 }
 
 void Runner::container_ended() {

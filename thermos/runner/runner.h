@@ -71,7 +71,6 @@ class Runner final : private TaskEffects {
   void watch(Attempt attempt);
   void tell_running(Attempt& attempt, const AttemptStatus& status);
   void launcher_ended(const Key& key);
-  RunEnd describe_end(const Attempt& attempt, const std::optional<AttemptStatus>& status, const Usage& used) const;
   void container_ended();
   std::string change_limits(const std::string& words);
   void fail_task(const std::string& reason);

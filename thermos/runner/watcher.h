@@ -21,6 +21,9 @@ struct WatchContext {
   Container& container;
   std::function<void(EventRecord)> tell;                     ///< a time of 0 is filled in
   std::function<void(const std::string& reason)> fail_task;  ///< every process is killed, the task becomes FAILED
+  /// The task is stopped as usual and becomes FAILED, unless it is ending already; `why` is then not told either.
+  std::function<void(const std::string& reason, EventRecord why)> end_task;
+  std::function<void(const std::string& process, int run, int signal)> signal_run;  ///< to every process of it
 };
 
 /// Watches until it is destroyed.
@@ -29,6 +32,8 @@ class Watcher {
   virtual ~Watcher() = default;
   /// A run is about to begin.
   virtual void run_started() {}
+  /// A run runs: one that was just started, or one that was taken over.
+  virtual void run_running(const std::string& /*process*/, int /*run*/, pid_t) {}
   /// A run has ended, and this is what it has used in all; the machine hears of it next.
   virtual void run_ended(const std::string& /*process*/, const Usage&) {}
   /// The sandbox has died; the machine hears of it next.

@@ -1,10 +1,13 @@
 #include "thermos/runner/watchers.h"
 
+#include <algorithm>
+
 #include "thermos/runner/disk_watch.h"
 #include "thermos/runner/fetch_watch.h"
 #include "thermos/runner/memory_watch.h"
 #include "thermos/runner/output_watch.h"
 #include "thermos/runner/port_watch.h"
+#include "thermos/runner/time_watch.h"
 
 namespace dewar {
 
@@ -16,6 +19,9 @@ std::vector<std::unique_ptr<Watcher>> make_watchers(const WatchContext& context)
   if (network == Network::kHost) watchers.push_back(std::make_unique<PortWatch>(context));
   if (network == Network::kBridge) tell_network(context);
   if (auto disk = watch_disk(context)) watchers.push_back(std::move(disk));
+  const auto limited = [](const ProcessSpec& process) { return process.time_limit > Duration{}; };
+  if (context.spec.plan.time_limit > Duration{} || std::ranges::any_of(context.spec.plan.processes, limited))
+    watchers.push_back(std::make_unique<TimeWatch>(context));
   if (context.spec.sandbox.disk.logs > 0) watchers.push_back(std::make_unique<OutputWatch>(context));
   return watchers;
 }

@@ -148,6 +148,14 @@ void read_rlimits(Reading& reading, const Node& node, SandboxSpec& out) {
   }
 }
 
+void read_secrets(Reading& reading, const Node& node, SandboxSpec& out) {
+  if (!reading.is_list(node)) return;
+  for (const Node& item : node.items) {
+    std::string name;
+    if (reading.text(item, name)) out.secrets.push_back(std::move(name));
+  }
+}
+
 void read_capabilities(Reading& reading, const Node& node, SandboxSpec& out) {
   if (!reading.is_list(node)) return;
   for (const Node& item : node.items) {
@@ -280,6 +288,7 @@ constexpr Field<SandboxSpec> kSandboxFields[] = {
     {"binds", read_binds},
     {"tmpfs", read_tmpfs},
     {"environment", read_environment},
+    {"secrets", read_secrets},
     {"rlimits", read_rlimits},
     {"pids", [](Reading& r, const Node& n, SandboxSpec& s) { r.whole(n, s.limits.pids, 1); }},
     // The kernel's shortest quota is 1 ms of a 100 ms period.

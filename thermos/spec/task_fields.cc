@@ -68,6 +68,7 @@ constexpr Field<ProcessSpec> kProcessFields[] = {
     {"daemon", truth_field<&ProcessSpec::daemon>},
     {"ephemeral", truth_field<&ProcessSpec::ephemeral>},
     {"min_duration", span_field<&ProcessSpec::min_duration>},
+    {"time_limit", span_field<&ProcessSpec::time_limit>},
     {"final", truth_field<&ProcessSpec::final>},
     {"logger", [](Reading& r, const Node& n, ProcessSpec& p) { p.logger = read_logger(r, n); }},
     {"resources", unused_field},  // Thermos reserves it
@@ -202,6 +203,7 @@ constexpr Field<TaskDraft> kTaskFields[] = {
     {"max_failures", whole_field<&TaskSpec::max_failures>},
     {"max_concurrency", whole_field<&TaskSpec::max_concurrency>},
     {"finalization_wait", span_field<&TaskSpec::finalization_wait>},
+    {"time_limit", span_field<&TaskSpec::time_limit>},
     {"logger", [](Reading& r, const Node& n, TaskDraft& t) { t.logger = read_logger(r, n); }},
     {"sandbox", [](Reading& r, const Node& n, TaskDraft& t) { read_sandbox(r, n, t.sandbox); }},
     {"health_check_config", read_health_check},

@@ -74,6 +74,7 @@ void write_process(JsonWriter& json, const ProcessSpec& process) {
   json.field("daemon", process.daemon).field("ephemeral", process.ephemeral);
   write_span(json, "min_duration", process.min_duration);
   json.field("final", process.final);
+  if (process.time_limit > Duration{}) write_span(json, "time_limit", process.time_limit);
   if (process.logger) write_logger(json, *process.logger);
   if (!process.fetch.empty()) {
     json.key("fetch").begin_array();
@@ -160,6 +161,7 @@ void write_sandbox(JsonWriter& json, const SandboxSpec& sandbox) {
     for (const auto& [name, value] : sandbox.environment) json.field(name, value);
     json.end_object();
   }
+  if (!sandbox.secrets.empty()) write_texts(json, "secrets", sandbox.secrets);
   if (!sandbox.rlimits.empty()) write_rlimits(json, sandbox.rlimits);
   json.field("pids", sandbox.limits.pids);
   if (sandbox.limits.cpu_quota > 0) json.field("cpu_quota", sandbox.limits.cpu_quota);
@@ -174,9 +176,9 @@ void write_sandbox(JsonWriter& json, const SandboxSpec& sandbox) {
 bool is_untouched(const SandboxSpec& sandbox) {
   const Limits& limits = sandbox.limits;
   return sandbox.network == Network::kHost && sandbox.binds.empty() && sandbox.tmpfs.empty() &&
-         sandbox.environment.empty() && sandbox.rlimits.empty() && limits.pids == kDefaultPids &&
-         limits.cpu_quota == 0 && limits.swap == 0 && sandbox.disk.inodes == 0 && sandbox.disk.logs == 0 &&
-         sandbox.keep_capabilities.empty() && sandbox.seccomp == "default";
+         sandbox.environment.empty() && sandbox.secrets.empty() && sandbox.rlimits.empty() &&
+         limits.pids == kDefaultPids && limits.cpu_quota == 0 && limits.swap == 0 && sandbox.disk.inodes == 0 &&
+         sandbox.disk.logs == 0 && sandbox.keep_capabilities.empty() && sandbox.seccomp == "default";
 }
 
 bool is_default(const LogPolicy& policy) {
@@ -185,6 +187,7 @@ bool is_default(const LogPolicy& policy) {
 
 /// The parts that Thermos does not know in a task. Its tools skip them.
 void write_ours(JsonWriter& json, const TaskSpec& spec) {
+  if (spec.time_limit > Duration{}) write_span(json, "time_limit", spec.time_limit);
   if (!is_default(spec.logger)) write_logger(json, spec.logger);
   if (!spec.ports.empty()) write_texts(json, "ports", spec.ports);
   if (!is_untouched(spec.sandbox)) write_sandbox(json, spec.sandbox);

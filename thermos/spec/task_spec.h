@@ -23,6 +23,7 @@ struct ProcessSpec {
   bool ephemeral = false;                           ///< the task does not wait for it
   bool final = false;                               ///< runs after the regular processes, in the finalizing plan
   Duration min_duration = std::chrono::seconds(5);  ///< from the end of one run to the start of the next
+  Duration time_limit{};                            ///< of each run, which then is FAILED; 0: none
   std::optional<LogPolicy> logger;                  ///< overrides the task's policy
   std::vector<Artifact> fetch;                      ///< not empty: it runs dewar-fetch on these, not `cmdline`
 };
@@ -69,6 +70,7 @@ struct TaskSpec {
   std::uint32_t max_failures = 1;     ///< failed processes until the task has failed; 0: never on count
   std::uint32_t max_concurrency = 0;  ///< processes running at once, per plan; 0: no cap
   Duration finalization_wait = std::chrono::seconds(30);
+  Duration time_limit{};           ///< of the whole task, which then is FAILED; 0: none
   std::string user;                ///< empty: the caller decides
   LogPolicy logger;                ///< for processes without one of their own
   std::vector<std::string> ports;  ///< names that need a number: named in `ports:` or referenced, sorted
@@ -82,7 +84,7 @@ struct TaskSpec {
 
 template <class Coder>
 void code(Coder& c, ProcessSpec& v) {
-  c(v.name, v.cmdline, v.max_failures, v.daemon, v.ephemeral, v.final, v.min_duration, v.logger, v.fetch);
+  c(v.name, v.cmdline, v.max_failures, v.daemon, v.ephemeral, v.final, v.min_duration, v.time_limit, v.logger, v.fetch);
 }
 
 }  // namespace dewar

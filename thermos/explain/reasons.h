@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "thermos/plan.h"
 #include "thermos/run_end.h"
@@ -13,6 +14,12 @@ enum class Sent { kNothing, kTerm, kKill };
 
 /// "exit status 127: command not found", "ended by SIGTERM at the end of the task"; empty for a plain success.
 std::string reason_of_end(const RunEnd& end, Sent sent);
+
+/// "fetch failed 3 of 3 times: exit status 22"
+std::string failure_words(const ProcessSpec& spec, const std::vector<RunHistory>& runs);
+
+/// A process's runs; none if it was never run.
+const std::vector<RunHistory>& runs_in(const TaskHistory& history, const std::string& process);
 
 /// Why the regular plan makes the task a SUCCESS or a FAILED: "fetch failed 3 of 3 times: exit status 22; run was not
 /// started".

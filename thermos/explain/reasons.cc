@@ -1,51 +1,19 @@
-#include "thermos/reasons.h"
-
-#include <string.h>  // sigabbrev_np is not in <cstring>
+#include "thermos/explain/reasons.h"
 
 #include <algorithm>
 #include <csignal>
 #include <vector>
 
+#include "thermos/explain/words.h"
+
 namespace dewar {
-namespace {
 
-constexpr std::size_t kNamesTold = 3;
-
-std::string signal_name(int signal) {
-  const char* name = ::sigabbrev_np(signal);
-  return name ? "SIG" + std::string(name) : "signal " + std::to_string(signal);
-}
-
-std::string exit_words(int status) {
-  std::string words = "exit status " + std::to_string(status);
-  if (status == 127) return words + ": command not found";
-  // What a shell makes of a command that a signal ended.
-  if (status > 128 && status < 128 + NSIG) return words + " (from a shell: " + signal_name(status - 128) + ")";
-  return words;
-}
-
-std::string code_words(int code) {
-  return code >= 0 ? exit_words(code) : "killed by " + signal_name(-code) + " (" + std::to_string(-code) + ")";
-}
-
-/// "a, b, c and 2 more were"
-std::string subject(const std::vector<std::string>& names) {
-  std::string out;
-  for (std::size_t i = 0; i < std::min(names.size(), kNamesTold); ++i) {
-    const bool last = i + 1 == names.size();
-    out += (i == 0 ? "" : last ? " and " : ", ") + names[i];
-  }
-  if (names.size() > kNamesTold) out += " and " + std::to_string(names.size() - kNamesTold) + " more";
-  return out + (names.size() == 1 ? " was" : " were");
-}
-
-const std::vector<RunHistory>& runs_of(const TaskHistory& history, const std::string& process) {
+const std::vector<RunHistory>& runs_in(const TaskHistory& history, const std::string& process) {
   static const std::vector<RunHistory> kNone;
   const auto found = history.processes.find(process);
   return found == history.processes.end() ? kNone : found->second;
 }
 
-/// "fetch failed 3 of 3 times: exit status 22"
 std::string failure_words(const ProcessSpec& spec, const std::vector<RunHistory>& runs) {
   if (runs.size() >= Plan::kMaxRuns) {
     return spec.name + " was run " + std::to_string(Plan::kMaxRuns) + " times, which is the most there is";
@@ -60,8 +28,6 @@ std::string failure_words(const ProcessSpec& spec, const std::vector<RunHistory>
   if (!last.reason.empty()) return words + ": " + last.reason;
   return last.return_code ? words + ": " + code_words(*last.return_code) : words;
 }
-
-}  // namespace
 
 std::string reason_of_end(const RunEnd& end, Sent sent) {
   if (!end.reason.empty()) return end.reason;
@@ -79,7 +45,7 @@ std::string reason_of_outcome(const TaskHistory& history, const TaskPlan& task, 
   std::string failures;
   for (const ProcessSpec& spec : task.processes) {
     if (spec.final) continue;
-    const std::vector<RunHistory>& runs = runs_of(history, spec.name);
+    const std::vector<RunHistory>& runs = runs_in(history, spec.name);
     if (std::ranges::find(failed, spec.name) != failed.end()) {
       failures += (failures.empty() ? "" : "; ") + failure_words(spec, runs);
     }
@@ -88,7 +54,7 @@ std::string reason_of_outcome(const TaskHistory& history, const TaskPlan& task, 
     counted.push_back(spec.name);
     if (std::ranges::find(finished, spec.name) != finished.end()) ++good;
   }
-  if (!success) return failures + (unstarted.empty() ? "" : "; " + subject(unstarted) + " not started");
+  if (!success) return failures + (unstarted.empty() ? "" : "; " + subject_words(unstarted) + " not started");
   if (counted.empty()) return "there is no process to wait for";
   if (counted.size() == 1 && good == 1) return counted[0] + " succeeded";
   const std::string count = std::to_string(counted.size());
@@ -101,7 +67,7 @@ std::string reason_of_finals(const TaskHistory& history, const TaskPlan& task, c
   std::string words;
   for (const ProcessSpec& spec : task.processes) {
     if (!spec.final || spec.ephemeral || std::ranges::find(finished, spec.name) != finished.end()) continue;
-    const std::vector<RunHistory>& runs = runs_of(history, spec.name);
+    const std::vector<RunHistory>& runs = runs_in(history, spec.name);
     words += "; ";
     if (std::ranges::find(failed, spec.name) != failed.end()) {
       words += failure_words(spec, runs);

@@ -1,0 +1,198 @@
+// dewar explain and dewar bundle as they are typed: a task is run, told, bundled, its work dir removed, and told again.
+#include <archive.h>
+#include <archive_entry.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "base/files.h"
+#include "tests/cli/dewar_command.h"
+#include "tests/support/tar.h"
+#include "tests/support/temp_folder.h"
+
+namespace dewar {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+struct Said {
+  int code;
+  std::string out, err;
+};
+Said dewar_says(const std::vector<std::string>& arguments, const std::vector<std::string>& env = {}) {
+  DewarCommand command(arguments, DewarCommand::Output::kPipe, env);
+  const int code = command.wait();
+  return {code, command.out(), command.err()};
+}
+
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+class BundleTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root, to make sandboxes";
+  }
+  /// Runs a task file in a work dir of its own.
+  int run(const std::string& yaml) {
+    EXPECT_TRUE(replace_file(folder_ / "task.yaml", yaml));
+    return dewar_says({"run", folder_ / "task.yaml", "--work-dir", work_, "--task-id", "try"}).code;
+  }
+  Said told(const std::string& what, const std::string& from, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> arguments{what, from};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return dewar_says(arguments, {"DEWAR_WORK_DIR=" + work_, "TMPDIR=" + folder_.path()});
+  }
+
+  TempFolder folder_;
+  std::string work_ = folder_ / "work", file_ = folder_ / "try.tar.zst";
+};
+
+constexpr const char* kTask = R"yaml(
+name: t
+max_failures: 0
+sandbox:
+  environment: {DB_PASSWORD: canary-pass-1, MARKED: canary-marked-2, HOMEPAGE: "http://u:canary-user-3@h/"}
+  secrets: [MARKED]
+processes:
+  - {name: fetch, cmdline: 'echo "one of fetch"; frobnicate --all', max_failures: 2, min_duration: 0}
+  - {name: leak, cmdline: 'echo "password $DB_PASSWORD and $MARKED, $HOMEPAGE"; echo >&2 "$DB_PASSWORD"; exit 3'}
+  - {name: serve, cmdline: 'true'}
+order: [fetch, serve]
+)yaml";
+
+TEST_F(BundleTest, ExplainsTheTaskAProcessAndARun) {
+  EXPECT_EQ(run(kTask), 1);
+  const Said task = told("explain", "try");
+  EXPECT_EQ(task.code, 0) << task.err;
+  EXPECT_THAT(task.out, StartsWith("try FAILED: fetch failed 2 of 2 times: exit status 127: command not found: "
+                                   "frobnicate; leak failed: exit status 3"));
+  EXPECT_EQ(first_line(told("explain", "try/fetch#0").out),
+            "try/fetch#0 FAILED: exit status 127: command not found: frobnicate");
+  EXPECT_EQ(first_line(told("explain", "t/ser").out),
+            "try/serve was not started: fetch failed 2 of 2 times: exit status 127: command not found: frobnicate");
+  const json told_json = json::parse(told("explain", "try/leak", {"-o", "json"}).out);
+  EXPECT_EQ(told_json["cause"], "exit");
+  EXPECT_EQ(told_json["sentence"], "try/leak#0 FAILED: exit status 3");
+  EXPECT_EQ(told("explain", "nobody").code, 3);
+  EXPECT_EQ(told("explain", "try/nobody").code, 3);
+  EXPECT_EQ(told("explain", "try", {"-o", "xml"}).code, 2);
+}
+
+TEST_F(BundleTest, TellsTheSameWhenTheWorkDirIsGone) {
+  EXPECT_EQ(run(kTask), 1);
+  std::map<std::string, std::string> sentences;
+  for (const char* name : {"", "/fetch", "/fetch#0", "/leak", "/serve"})
+    sentences[name] = told("explain", std::string("try") + name).out;
+  const Said logs = told("logs", "try/fetch", {"--all-runs"});
+  EXPECT_THAT(logs.out, HasSubstr("one of fetch"));
+  const Said made = told("bundle", "try", {"-o", file_, "--no-doctor"});
+  ASSERT_EQ(made.code, 0) << made.err;
+  EXPECT_EQ(made.out, file_ + "\n");
+  struct stat info {};
+  ASSERT_EQ(::stat(file_.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600u);
+  ASSERT_TRUE(remove_tree(work_));
+  for (const auto& [name, before] : sentences) {
+    const Said after = told("explain", file_ + name);
+    EXPECT_EQ(after.code, 0) << after.err;
+    EXPECT_EQ(first_line(after.out), first_line(before)) << name;
+    if (name != "/leak" && !name.empty()) {
+      EXPECT_EQ(after.out, before) << name;
+    }
+  }
+  EXPECT_EQ(told("logs", file_ + "/fetch", {"--all-runs"}).out, logs.out) << "the same lines";
+  EXPECT_THAT(told("explain", file_ + "/leak").out, HasSubstr("\n  *************\n")) << "its last line was a secret";
+  EXPECT_EQ(told("bundle", file_, {"-o", file_}).code, 7) << "a file that is there is not replaced";
+  const auto left = list_dir(folder_.path());
+  ASSERT_TRUE(left);
+  for (const std::string& name : *left) EXPECT_THAT(name, Not(StartsWith("dewar-bundle-"))) << "unpacked and left";
+}
+
+/// All that a bundle holds: names and bytes.
+std::map<std::string, std::string> unpacked(const std::string& path) {
+  std::map<std::string, std::string> files;
+  archive* reader = ::archive_read_new();
+  ::archive_read_support_filter_zstd(reader);
+  ::archive_read_support_format_tar(reader);
+  EXPECT_EQ(::archive_read_open_filename(reader, path.c_str(), 1 << 16), ARCHIVE_OK);
+  archive_entry* entry = nullptr;
+  while (::archive_read_next_header(reader, &entry) == ARCHIVE_OK) {
+    std::string& bytes = files[::archive_entry_pathname(entry)];
+    char block[1 << 16];
+    for (la_ssize_t n; (n = ::archive_read_data(reader, block, sizeof block)) > 0;)
+      bytes.append(block, static_cast<std::size_t>(n));
+  }
+  ::archive_read_free(reader);
+  return files;
+}
+
+// covers: S33
+TEST_F(BundleTest, NoSecretIsInAnyFileOfIt) {
+  EXPECT_EQ(run(kTask), 1);
+  ASSERT_EQ(told("bundle", "try", {"-o", file_}).code, 0);
+  const auto files = unpacked(file_);
+  for (const auto& [name, bytes] : files) EXPECT_THAT(bytes, Not(HasSubstr("canary"))) << name;
+  for (const char* name :
+       {"runner.spec", "events", "limits", "runner.log", "attempts/fetch.1", "checkpoints/checkpoints/try/runner",
+        ".logs/leak/0/stdout", "bundle/moment", "bundle/explain.json", "bundle/report.json", "bundle/doctor.json",
+        "bundle/kernel.log", "bundle/manifest.json"})
+    EXPECT_TRUE(files.contains(std::string("try/") + name)) << name;
+  EXPECT_EQ(files.at("try/.logs/leak/0/stdout"),
+            "password ************* and ***************, http://u:*************@h/\n");
+  const json manifest = json::parse(files.at("try/bundle/manifest.json"));
+  EXPECT_EQ(manifest["format"], "dewar bundle");
+  EXPECT_EQ(manifest["files"].size() + 1, files.size());
+}
+
+TEST_F(BundleTest, HasTheEndOfLongLogsFromALineOn) {
+  EXPECT_EQ(run("name: t\nprocesses: [{name: p, cmdline: 'for i in $(seq 10000); do echo line $i; done'}]\n"), 0);
+  ASSERT_EQ(told("bundle", "try", {"-o", file_, "--no-doctor", "--log-size", "1KB"}).code, 0);
+  const std::string out = unpacked(file_).at("try/.logs/p/0/stdout");
+  EXPECT_LE(out.size(), 1024u);
+  EXPECT_THAT(out, StartsWith("line 98"));
+  EXPECT_TRUE(out.ends_with("line 10000\n"));
+}
+
+TEST_F(BundleTest, WhatIsNoBundleIsRefusedInWords) {
+  ASSERT_TRUE(replace_file(folder_ / "text", "this is no archive at all\n"));
+  EXPECT_EQ(told("explain", folder_ / "text").code, 3);
+  ASSERT_TRUE(replace_file(folder_ / "empty", ""));
+  EXPECT_EQ(told("explain", folder_ / "empty").code, 3);
+  ASSERT_TRUE(replace_file(folder_ / "other", tar({tar_folder("a/"), {"a/file", "x"}})));
+  EXPECT_THAT(told("explain", folder_ / "other").err, HasSubstr("it is no bundle of a task"));
+}
+
+// covers: S18
+TEST_F(BundleTest, AHostileOneReachesNothingOutside) {
+  ASSERT_TRUE(make_dirs(folder_ / "canary"));
+  const std::vector<TarEntry> manifest{
+      tar_folder("try/"), tar_folder("try/bundle/"), {"try/bundle/manifest.json", "{}"}};
+  const std::vector<std::vector<TarEntry>> attacks{
+      {tar_symlink("try/runner.spec", "/etc/passwd")},
+      {tar_symlink("try/runner.spec", "bundle/manifest.json")},
+      {tar_symlink("try/.logs", folder_ / "canary"), {"try/.logs/x", "y"}},
+      {tar_hard_link("try/runner.spec", "/etc/passwd")},
+      {{"../../canary/x", "y"}},
+      {{folder_ / "canary/x", "y"}},
+      {tar_hard_link("try/limits", "try/bundle/manifest.json")},
+  };
+  for (const auto& attack : attacks) {
+    std::vector<TarEntry> entries = manifest;
+    entries.insert(entries.end(), attack.begin(), attack.end());
+    ASSERT_TRUE(replace_file(folder_ / "hostile", tar(entries)));
+    const Said refused = told("explain", folder_ / "hostile");
+    EXPECT_EQ(refused.code, 3) << attack[0].path << refused.out;
+    EXPECT_EQ(refused.out, "");
+    EXPECT_THAT(*list_dir(folder_ / "canary"), testing::IsEmpty()) << attack[0].path;
+  }
+}
+
+}  // namespace
+}  // namespace dewar
