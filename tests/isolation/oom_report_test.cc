@@ -59,8 +59,21 @@ TEST(OomReport, OfTheHostSaysSo) {
       "task_memcg=/dewar/abc/hog.0,task=hog,pid=7,uid=0\n",
       "abc", kPage);
   ASSERT_TRUE(report);
-  EXPECT_EQ(report->level, OomLevel::kAbove);
+  EXPECT_EQ(report->level, OomLevel::kHost);
   EXPECT_EQ(report->victim.bytes, 0u) << "there was no table";
+}
+
+TEST(OomReport, TellsWhoseLimitItWas) {
+  const auto level = [](const std::string& limit_group) {
+    const auto report =
+        find_oom_report("oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,oom_memcg=" + limit_group +
+                            ",task_memcg=/dewar/abc/web.0,task=web,pid=9,uid=0\n",
+                        "abc", kPage);
+    return report ? report->level : OomLevel::kHost;
+  };
+  EXPECT_EQ(level("/dewar/abc"), OomLevel::kTask);
+  EXPECT_EQ(level("/dewar/abc/web.0"), OomLevel::kRun);
+  EXPECT_EQ(level("/dewar"), OomLevel::kAbove);
 }
 
 TEST(OomReport, TheLastOneCountsAndTakesNoOthersTable) {
