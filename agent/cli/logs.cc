@@ -115,6 +115,7 @@ ExitCode run_logs(const LogsOptions& options) {
     if (reader.done()) break;
     reader.wait();
   }
+  if (reader.processes().empty()) say("there are no logs of " + options.task.name);
   if (!options.json) out = view.finish();
   if (!flush()) return ExitCode::kFailed;
   if (options.cursors) (void)write_all(STDERR_FILENO, "cursor: " + reader.cursor() + "\n", "standard error");

@@ -116,6 +116,12 @@ void FakePump::rotate(OutputStream stream, unsigned backups) {
   open(stream);
 }
 
+void FakePump::begin_anew(OutputStream stream) {
+  EXPECT_EQ(::truncate(path(stream, 0).c_str(), 0), 0);
+  of(stream).files.clear();
+  open(stream);
+}
+
 void FakePump::compress(OutputStream stream, std::size_t frame) {
   const Stream& ours = of(stream);
   for (std::size_t i = 0; i + 1 < ours.files.size(); ++i) {

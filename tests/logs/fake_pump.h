@@ -23,6 +23,8 @@ class FakePump {
   void end(std::int64_t time);
   /// stdout -> stdout.1 -> …; beyond `backups` the oldest goes.
   void rotate(OutputStream stream, unsigned backups);
+  /// Rotation without backups: the same file, emptied.
+  void begin_anew(OutputStream stream);
   /// Packs every rotated file that is not packed yet.
   void compress(OutputStream stream, std::size_t frame = 4096);
   void rotate_index();

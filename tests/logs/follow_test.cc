@@ -59,7 +59,7 @@ class FollowTest : public testing::Test {
     for (int i = 0; i < steps; ++i) {
       const OutputStream stream = random() % 3 == 0 ? kStderr : kStdout;
       pump.write(stream, "line " + std::to_string(i) + std::string(random() % 200, 'x') + "\n", i + 1);
-      if (random() % 50 == 0) pump.rotate(stream, backups);
+      if (random() % 50 == 0) backups == 0 ? pump.begin_anew(stream) : pump.rotate(stream, backups);
       if (random() % 200 == 0) pump.compress(stream);
       if (random() % 300 == 0) pump.rotate_index();
     }
@@ -88,30 +88,6 @@ TEST_F(FollowTest, NothingIsLostOrToldTwiceWhileFilesAreRotatedAndCompressed) {
   writer.join();
   EXPECT_TRUE(texts[0] == pump.text(kStdout)) << texts[0].size() << " of " << pump.text(kStdout).size();
   EXPECT_TRUE(texts[1] == pump.text(kStderr)) << texts[1].size() << " of " << pump.text(kStderr).size();
-}
-
-TEST_F(FollowTest, WhatIsRemovedBeforeItIsReadIsToldToTheByte) {
-  std::mt19937_64 random(todays_seed());
-  FakePump pump(folder_);
-  const auto reader = follow();
-  std::thread writer([&] { write_much(pump, random, 6000, 1); });
-  std::uint64_t at[2] = {0, 0}, lost = 0;
-  std::vector<std::tuple<OutputStream, std::uint64_t, std::string>> lines;
-  while (!reader->done()) {
-    const auto [item, text] = await(*reader);
-    if (item.process.empty()) break;
-    EXPECT_EQ(item.position, at[item.stream == kStderr]);
-    at[item.stream == kStderr] = item.end;
-    if (item.kind == LogItem::Kind::kGap) lost += item.missing;
-    if (item.kind == LogItem::Kind::kLine) lines.emplace_back(item.stream, item.position, text);
-    if (HasFailure()) break;
-    std::this_thread::yield();
-  }
-  writer.join();
-  EXPECT_EQ(at[0], pump.text(kStdout).size());
-  EXPECT_EQ(at[1], pump.text(kStderr).size());
-  for (const auto& [stream, position, text] : lines) ASSERT_EQ(pump.text(stream).substr(position, text.size()), text);
-  RecordProperty("lost", static_cast<int>(lost));
 }
 
 TEST_F(FollowTest, EndsOnceTheTaskHasEnded) {
@@ -179,6 +155,33 @@ TEST_F(FollowTest, ASecondReaderGoesOnBehindTheCursorOfTheFirst) {
   writer.join();
   EXPECT_EQ(texts[0], pump.text(kStdout).size());
   EXPECT_EQ(texts[1], pump.text(kStderr).size());
+}
+
+class FollowWithFewBackups : public FollowTest, public testing::WithParamInterface<unsigned> {};
+INSTANTIATE_TEST_SUITE_P(, FollowWithFewBackups, testing::Values(0, 1, 2));
+
+TEST_P(FollowWithFewBackups, WhatIsRemovedBeforeItIsReadIsToldToTheByte) {
+  std::mt19937_64 random(todays_seed());
+  FakePump pump(folder_);
+  const auto reader = follow();
+  std::thread writer([&] { write_much(pump, random, 6000, GetParam()); });
+  std::uint64_t at[2] = {0, 0}, lost = 0;
+  std::vector<std::tuple<OutputStream, std::uint64_t, std::string>> lines;
+  while (!reader->done()) {
+    const auto [item, text] = await(*reader);
+    if (item.process.empty()) break;
+    EXPECT_EQ(item.position, at[item.stream == kStderr]);
+    at[item.stream == kStderr] = item.end;
+    if (item.kind == LogItem::Kind::kGap) lost += item.missing;
+    if (item.kind == LogItem::Kind::kLine) lines.emplace_back(item.stream, item.position, text);
+    if (HasFailure()) break;
+    std::this_thread::yield();
+  }
+  writer.join();
+  EXPECT_EQ(at[0], pump.text(kStdout).size());
+  EXPECT_EQ(at[1], pump.text(kStderr).size());
+  for (const auto& [stream, position, text] : lines) ASSERT_EQ(pump.text(stream).substr(position, text.size()), text);
+  RecordProperty("lost", static_cast<int>(lost));
 }
 
 }  // namespace

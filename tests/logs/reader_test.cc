@@ -122,6 +122,23 @@ TEST_F(LogReaderTest, ADamagedArchiveIsToldAndTheRestIsRead) {
   EXPECT_THAT(read(), ElementsAre("p#0 one", "p#0 -- 4 unreadable", "p#0 three"));
 }
 
+TEST_F(LogReaderTest, AllThatIsGoneIsToldAtOnce) {
+  FakePump p = pump("p");
+  for (int i = 0; i < 10; ++i) p.write(i % 2 == 0 ? kStdout : kStderr, "four", 100 + i);
+  ASSERT_TRUE(remove_tree(p.folder() + "/stdout"));
+  ASSERT_TRUE(remove_tree(p.folder() + "/stderr"));
+  EXPECT_THAT(read(), ElementsAre("p#0 -- 20 removed", "p#0 -- 20 removed"));
+}
+
+TEST_F(LogReaderTest, AFileThatIsBegunAnewUnderItsInodeIsNotTakenForTheOldOne) {
+  FakePump p = pump("p");
+  p.write(kStdout, "one\n", 100);
+  auto reader = *LogReader::open(run_.path(), "t", {});
+  ASSERT_NE(reader->next(), nullptr);
+  p.begin_anew(kStdout), p.write(kStdout, "second\n", 200);
+  EXPECT_THAT(read(), ElementsAre("p#0 -- 4 removed", "p#0 second"));
+}
+
 TEST_F(LogReaderTest, WhatIsNoRegularFileIsNoLog) {
   const std::string folder = run_ / ".logs/p/0";
   ASSERT_TRUE(make_dirs(folder));

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/files.h"
+#include "thermos/logs/index_reader.h"
 
 namespace dewar {
 namespace {
@@ -46,7 +47,7 @@ Result<Archive> Archive::open(UniqueFd file) {
   const auto size = static_cast<std::uint64_t>(info.st_size);
   if (size < kArchiveHeadSize) return damaged("it has no head");
   const auto head = decode_archive_head(DEWAR_TRY(read_exactly(archive.file_.get(), 0, kArchiveHeadSize)));
-  if (!head) return damaged("it has no head");
+  if (!head || head->position > kMostPosition) return damaged("it has no head");
   archive.head_ = *head;
   DEWAR_TRY(archive.read_table(size));
   return archive;

@@ -152,7 +152,7 @@ void FileStarts::refresh() {
     for (std::string_view rest = block; !rest.empty(); rest.remove_prefix(kIndexRecordSize)) {
       if (rest[0] != static_cast<char>(IndexKind::kFile)) continue;
       const auto record = decode_index_record(rest);
-      if (!record) continue;
+      if (!record || record->position > kMostPosition) continue;
       starts_[record->value] = {record->stream, record->position};
       latest_[record->stream == OutputStream::kStderr] = record->value;
     }

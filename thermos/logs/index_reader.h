@@ -13,6 +13,9 @@
 
 namespace dewar {
 
+/// Beyond this no stream goes; a position that does is nonsense.
+inline constexpr std::uint64_t kMostPosition = std::uint64_t{1} << 62;
+
 /// The records of a run's index in their order, over its segments, while a pump may append and rotate. What is no
 /// record is stepped over. Wherever there is none, the end is not final: more may have come when it is asked again.
 class IndexReader {

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 
 #include <algorithm>
-#include <limits>
 
 #include "base/files.h"
 
@@ -12,11 +11,11 @@ namespace {
 
 std::size_t number(OutputStream stream) { return stream == OutputStream::kStderr; }
 
-/// Behind the bytes of a record; nothing if that is no number.
+/// Behind the bytes of a record; nothing if that is nonsense.
 std::optional<std::uint64_t> end_of(const IndexRecord& record) {
-  if (record.kind != IndexKind::kData) return record.position;
-  if (record.value > std::numeric_limits<std::uint64_t>::max() - record.position) return std::nullopt;
-  return record.position + record.value;
+  const std::uint64_t size = record.kind == IndexKind::kData ? record.value : 0;
+  if (record.position > kMostPosition || size > kMostPosition - record.position) return std::nullopt;
+  return record.position + size;
 }
 
 bool has_time(const IndexRecord& record) {
@@ -68,6 +67,8 @@ std::uint64_t RunReader::end_total() {
 void RunReader::begin_at(const Place& place, std::optional<OutputStream> exact) {
   giving_ = nullptr;
   gap_.reset();
+  removed_.clear();
+  told_ = true;
   for (Stream* stream : {&out_, &err_}) {
     const std::size_t i = number(stream->name);
     stream->given = place.given[i];
@@ -163,6 +164,7 @@ void RunReader::seek_time(std::int64_t time) {
 
 void RunReader::seek_position(OutputStream stream, std::uint64_t position) {
   if (position == 0) return seek_start();
+  position = std::min(position, kMostPosition);
   const std::size_t i = number(stream);
   bool found = false;
   std::optional<std::int64_t> time;  // of the byte before
@@ -275,7 +277,7 @@ bool RunReader::finish(Stream& stream, LineCutter::Cut& cut) {
   return stream.cutter.next(stream.given, wish_.only, cut) || stream.cutter.flush(cut);
 }
 
-const LogItem* RunReader::next(bool all) {
+const LogItem* RunReader::one(bool all) {
   LineCutter::Cut cut;
   for (;;) {
     if (giving_ != nullptr) {
@@ -301,6 +303,34 @@ const LogItem* RunReader::next(bool all) {
       if (stream->wanted && finish(*stream, cut)) return from_cut(*stream, cut);
     return nullptr;
   }
+}
+
+/// What is missing from files is told at once, however many records are about it.
+const LogItem* RunReader::next(bool all) {
+  const auto from_files = [](const LogItem& item) {
+    return item.kind == LogItem::Kind::kGap && (item.cause == Missing::kRemoved || item.cause == Missing::kUnreadable);
+  };
+  if (removed_.empty() && told_) {
+    for (const LogItem* item = one(all); item != nullptr; item = one(all)) {
+      told_ = from_files(*item);
+      if (!told_) break;
+      const auto same = std::ranges::find_if(removed_, [&](const LogItem& other) {
+        return other.stream == item->stream && other.cause == item->cause && other.end == item->position;
+      });
+      if (same == removed_.end()) {
+        removed_.push_back(*item);
+      } else {
+        same->end = item->end;
+        same->missing += item->missing;
+      }
+    }
+  } else if (!removed_.empty()) {
+    removed_.pop_front();
+  }
+  if (!removed_.empty()) return &removed_.front();
+  if (told_) return nullptr;
+  told_ = true;
+  return &item_;
 }
 
 }  // namespace dewar

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -86,6 +87,7 @@ class RunReader {
   void give(Stream& stream, std::uint64_t end, std::optional<std::int64_t> time);
   const LogItem* from_cut(Stream& stream, const LineCutter::Cut& cut);
   const LogItem* from_gap(const IndexRecord& record);
+  const LogItem* one(bool all);
   bool give_unindexed();
   bool finish(Stream& stream, LineCutter::Cut& cut);
 
@@ -97,6 +99,8 @@ class RunReader {
   Stream* giving_ = nullptr;        ///< whose cutter has lines to give, up to its `given`
   std::optional<IndexRecord> gap_;  ///< to be told next, behind what is left of its stream's line; or an end
   LogItem item_;
+  std::deque<LogItem> removed_;  ///< what is missing from files, to be told before item_
+  bool told_ = true;             ///< item_ has been
 };
 
 }  // namespace dewar

@@ -36,7 +36,10 @@ std::vector<StreamFiles::File> StreamFiles::list() {
       file.size = file.damaged ? 0 : archive->head().size;
       if (!file.damaged) file.start = archive->head().position;
     } else {
-      file.start = starts_->of(stream_, file.inode);
+      // The live file is the one that the index names last. Until it does, an older record may be about a file that has
+      // gone and left its inode to this one.
+      const ino_t latest = starts_->latest(stream_);
+      if (file.number != 0 || latest == 0 || latest == file.inode) file.start = starts_->of(stream_, file.inode);
     }
     files.push_back(std::move(file));
   }
@@ -130,7 +133,10 @@ std::size_t StreamFiles::read_open(std::uint64_t position, char* to, std::size_t
   }
   if (!fd_) return 0;
   const ssize_t n = retry_eintr([&] { return ::pread(fd_.get(), to, size, static_cast<off_t>(offset)); });
-  return n < 0 ? 0 : static_cast<std::size_t>(n);
+  if (n <= 0) return 0;
+  // A file that is begun anew under its old inode is told of before it has bytes.
+  starts_->refresh();
+  return starts_->of(stream_, open_inode_).value_or(open_start_) == open_start_ ? static_cast<std::size_t>(n) : 0;
 }
 
 StreamFiles::Bytes StreamFiles::read(std::uint64_t position, char* to, std::size_t size) {
