@@ -8,9 +8,11 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "base/files.h"
 #include "tests/cli/dewar_command.h"
+#include "tests/logs/fake_pump.h"
 #include "tests/support/tar.h"
 #include "tests/support/temp_folder.h"
 
@@ -158,6 +160,39 @@ TEST_F(BundleTest, HasTheEndOfLongLogsFromALineOn) {
   EXPECT_LE(out.size(), 1024u);
   EXPECT_THAT(out, StartsWith("line 98"));
   EXPECT_TRUE(out.ends_with("line 10000\n"));
+}
+
+TEST_F(BundleTest, TimesPlacesAndGapsOfLinesAreTheSame) {
+  EXPECT_EQ(run("name: t\nprocesses: [{name: p, cmdline: 'true'}]\n"), 0);
+  const std::string logs = work_ + "/slaves/local/frameworks/local/executors/try/runs/latest/.logs/p/0";
+  ASSERT_TRUE(remove_tree(std::filesystem::canonical(logs)));
+  {
+    FakePump pump(logs);
+    std::int64_t time = 1'700'000'000'000'000'000;
+    for (int i = 0; i < 300; ++i) {
+      time += 1'000'000'000;
+      pump.write(i % 3 == 0 ? OutputStream::kStderr : OutputStream::kStdout, "line " + std::to_string(i) + "\n", time);
+      if (i == 100) pump.gap(OutputStream::kStdout, 77, GapReason::kRate, time);
+      if (i % 90 == 89) pump.rotate(OutputStream::kStdout, 9);
+      if (i == 200) pump.compress(OutputStream::kStdout), pump.rotate_index();
+    }
+    pump.end(time);
+  }
+  const std::vector<std::string> form{"-o", "json"};
+  const Said before = told("logs", "try/p#0", form);
+  ASSERT_THAT(before.out, HasSubstr("\"reason\":\"rate\""));
+  ASSERT_EQ(told("bundle", "try", {"-o", file_, "--no-doctor"}).code, 0);
+  EXPECT_EQ(told("logs", file_ + "/p#0", form).out, before.out);
+  const std::string small = folder_ / "small.tar.zst";
+  ASSERT_EQ(told("bundle", "try", {"-o", small, "--no-doctor", "--log-size", "200"}).code, 0);
+  const std::string after = told("logs", small + "/p#0", form).out;
+  EXPECT_THAT(after, HasSubstr("line 299"));
+  EXPECT_THAT(after, HasSubstr("\"reason\":\"removed\"")) << "what is not in the bundle is told as missing";
+  std::istringstream lines(after);
+  for (std::string line; std::getline(lines, line);) {
+    const bool missing = line.find("\"reason\":\"removed\"") != std::string::npos;
+    EXPECT_TRUE(missing || before.out.find(line + "\n") != std::string::npos) << line;
+  }
 }
 
 TEST_F(BundleTest, WhatIsNoBundleIsRefusedInWords) {
