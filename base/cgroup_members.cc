@@ -136,11 +136,6 @@ Result<bool> has_members(const std::string& folder) {
   return !DEWAR_TRY(members(folder)).empty();
 }
 
-Result<std::int64_t> count_threads(const std::string& folder) {
-  const std::string file = exists(folder + "/cgroup.threads") ? "cgroup.threads" : "tasks";
-  return static_cast<std::int64_t>(DEWAR_TRY(pids_in(folder, file)).size());
-}
-
 Result<int> signal_members(const std::string& folder, int signal) {
   const std::vector<UniqueFd> pinned = DEWAR_TRY(pin_members(folder));
   for (const UniqueFd& pidfd : pinned) DEWAR_TRY(send_signal(pidfd, signal));

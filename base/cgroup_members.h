@@ -21,8 +21,6 @@ std::vector<std::string> child_groups(const std::string& folder);
 /// Processes, as our PID namespace numbers them; in no order.
 Result<std::vector<pid_t>> members(const std::string& folder);
 Result<bool> has_members(const std::string& folder);
-/// Processes and threads.
-Result<std::int64_t> count_threads(const std::string& folder);
 
 /// Sends `signal` to each member, through a pidfd that was opened while the number stood for a member. Returns how
 /// many.

@@ -201,15 +201,11 @@ Result<void> Container::sweep(const ContainerSpec& spec, int timeout_ms) {
   return detach_network(spec.id);  // the host may have been rebooted since
 }
 
-Result<Usage> Container::usage() const {
-  Usage used = DEWAR_TRY(cgroup_.usage());
-  if (network_ == Network::kHost) return used;
-  if (const auto text = read_file("/proc/" + std::to_string(init_id_.pid) + "/net/dev"); text && !has_ended(init_)) {
-    const NetCounters counters = parse_net_dev(*text);
-    used.net_rx_bytes = counters.rx_bytes;
-    used.net_tx_bytes = counters.tx_bytes;
-  }
-  return used;
+SampledGroup Container::sampled() const {
+  SampledGroup group = cgroup_.sampled();
+  if (network_ != Network::kHost && !has_ended(init_))
+    group.net_dev = "/proc/" + std::to_string(init_id_.pid) + "/net/dev";
+  return group;
 }
 
 std::string Container::address() const {

@@ -48,8 +48,8 @@ class Container {
   const Cgroup& cgroup() const { return cgroup_; }
   /// Changes the limits of what runs: all of them, or none.
   Result<void> update(const Limits& limits) { return cgroup_.set(limits); }
-  /// What its cgroup has used, and what went through its own network.
-  Result<Usage> usage() const;
+  /// Where to read what it has used, with what went through its own network.
+  SampledGroup sampled() const;
   /// Its address in a network of its own; empty if it has none.
   std::string address() const;
 

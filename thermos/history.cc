@@ -19,6 +19,7 @@ Result<void> apply_task(TaskHistory& history, const TaskRecord& record) {
   }
   history.statuses.push_back(record);
   if (record.usage) history.usage = *record.usage;
+  if (record.limits) history.limits = *record.limits;
   if (is_terminal(record.state)) history.cpu = 0;
   return {};
 }
@@ -51,6 +52,7 @@ Result<void> apply_process(TaskHistory& history, const ProcessRecord& record) {
   keep(run.return_code, record.return_code);
   if (record.reason) run.reason = *record.reason;
   if (record.usage) run.usage = *record.usage;
+  if (record.limits) run.limits = *record.limits;
   if (is_terminal(run.state)) run.cpu = 0, run.progress.clear();
   return {};
 }
@@ -71,8 +73,6 @@ Result<void> apply_sample(TaskHistory& history, const SampleRecord& sample) {
     if (history.terminal()) return {};
     history.usage = sample.usage;
     history.cpu = sample.cpu;
-    history.disk_bytes = sample.disk_bytes;
-    history.disk_inodes = sample.disk_inodes;
     return {};
   }
   const auto known = history.processes.find(sample.process);

@@ -24,6 +24,7 @@ struct RunHistory {
   std::string progress;  ///< how far a living run is, if it tells
   Usage usage;           ///< the last sample, or the final numbers
   double cpu = 0;        ///< cores, last sample
+  std::string limits;    ///< that it lived under, as limits_text() writes them; of an ended run
   friend bool operator==(const RunHistory&, const RunHistory&) = default;
 };
 
@@ -38,7 +39,7 @@ struct TaskHistory {
   std::vector<EventRecord> events;                           ///< in order, at most kMaxEvents
   Usage usage;                                               ///< of the whole task
   double cpu = 0;
-  std::optional<std::int64_t> disk_bytes, disk_inodes;  ///< last sample, where the disk is limited
+  std::string limits;  ///< at its end
 
   bool empty() const { return statuses.empty() && !header; }
   /// kActive before the first status.

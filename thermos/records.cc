@@ -1,5 +1,6 @@
 #include "thermos/records.h"
 
+#include <iterator>
 #include <type_traits>
 
 #include "base/crc32c.h"
@@ -13,7 +14,7 @@ using thrift::Reader;
 using thrift::Type;
 using thrift::Writer;
 
-constexpr std::int16_t kCrcField = 100, kReason = 101, kExtra = 102, kUsage = 103, kOutcome = 104;
+constexpr std::int16_t kCrcField = 100, kReason = 101, kExtra = 102, kUsage = 103, kOutcome = 104, kLimits = 105;
 
 // The union's field of each kind; 100 and up are ours.
 constexpr std::int16_t member_of(const HeaderRecord&) { return 1; }
@@ -24,17 +25,7 @@ constexpr std::int16_t member_of(const EventRecord&) { return 101; }
 
 void put(Writer& out, std::int16_t id, const Usage& usage) {
   out.begin(id);
-  out.field(1, usage.cpu_user_us);
-  out.field(2, usage.cpu_system_us);
-  out.field(3, usage.memory_bytes);
-  out.field(4, usage.memory_peak_bytes);
-  out.field(5, usage.oom_kills);
-  out.field(6, usage.pids);
-  out.field(7, usage.net_rx_bytes);
-  out.field(8, usage.net_tx_bytes);
-  if (usage.throttled_periods != 0) out.field(9, usage.throttled_periods);
-  if (usage.throttled_us != 0) out.field(10, usage.throttled_us);
-  if (usage.forks_refused != 0) out.field(11, usage.forks_refused);
+  for (const UsageField& field : kUsageFields) out.field(field.id, usage.*field.value);
   out.stop();
 }
 
@@ -73,8 +64,6 @@ void put_plain(Writer& out, const SampleRecord& r) {
   out.field(3, r.time);
   out.field(4, r.cpu);
   put(out, 5, r.usage);
-  out.field(6, r.disk_bytes);
-  out.field(7, r.disk_inodes);
 }
 
 void put_plain(Writer& out, const EventRecord& r) {
@@ -91,12 +80,14 @@ void put_ours(Writer& out, const ProcessRecord& r) {
   out.field(kReason, r.reason);
   out.field(kExtra, r.coordinator_start);
   if (r.usage) put(out, kUsage, *r.usage);
+  out.field(kLimits, r.limits);
 }
 void put_ours(Writer& out, const TaskRecord& r) {
   out.field(kReason, r.reason);
   out.field(kExtra, r.boot_id);
   if (r.usage) put(out, kUsage, *r.usage);
   out.field(kOutcome, r.outcome);
+  out.field(kLimits, r.limits);
 }
 void put_ours(Writer&, const SampleRecord&) {}
 void put_ours(Writer&, const EventRecord&) {}
@@ -104,43 +95,13 @@ void put_ours(Writer&, const EventRecord&) {}
 void get(Reader& in, const Field& field, Usage& usage) {
   in.expect(field, Type::kStruct);
   for (Field f = in.field(); f.type != Type::kStop; f = in.field()) {
-    switch (f.id) {
-      case 1:
-        in.get(f, usage.cpu_user_us);
-        break;
-      case 2:
-        in.get(f, usage.cpu_system_us);
-        break;
-      case 3:
-        in.get(f, usage.memory_bytes);
-        break;
-      case 4:
-        in.get(f, usage.memory_peak_bytes);
-        break;
-      case 5:
-        in.get(f, usage.oom_kills);
-        break;
-      case 6:
-        in.get(f, usage.pids);
-        break;
-      case 7:
-        in.get(f, usage.net_rx_bytes);
-        break;
-      case 8:
-        in.get(f, usage.net_tx_bytes);
-        break;
-      case 9:
-        in.get(f, usage.throttled_periods);
-        break;
-      case 10:
-        in.get(f, usage.throttled_us);
-        break;
-      case 11:
-        in.get(f, usage.forks_refused);
-        break;
-      default:
-        in.skip(f);
+    if (f.id < 1 || static_cast<std::size_t>(f.id) > std::size(kUsageFields)) {
+      in.skip(f);
+      continue;
     }
+    Amount& amount = usage.*kUsageFields[f.id - 1].value;
+    in.get(f, amount);
+    if (amount && *amount < 0) amount.reset();
   }
 }
 
@@ -204,6 +165,8 @@ void take(Reader& in, const Field& f, ProcessRecord& r) {
       return in.get(f, r.coordinator_start);
     case kUsage:
       return get(in, f, r.usage.emplace());
+    case kLimits:
+      return in.get(f, r.limits);
     default:
       return in.skip(f);
   }
@@ -225,6 +188,8 @@ void take(Reader& in, const Field& f, TaskRecord& r) {
       return in.get(f, r.boot_id);
     case kUsage:
       return get(in, f, r.usage.emplace());
+    case kLimits:
+      return in.get(f, r.limits);
     case kOutcome:
       r.outcome = get_state<TaskState>(in, f);
       return;
@@ -244,10 +209,6 @@ void take(Reader& in, const Field& f, SampleRecord& r) {
       return in.get(f, r.cpu);
     case 5:
       return get(in, f, r.usage);
-    case 6:
-      return in.get(f, r.disk_bytes);
-    case 7:
-      return in.get(f, r.disk_inodes);
     default:
       return in.skip(f);
   }

@@ -39,6 +39,7 @@ struct ProcessRecord {
   std::optional<std::string> reason;               ///< 101: why it ended, in words
   std::optional<std::uint64_t> coordinator_start;  ///< 102: start_ticks of the launcher's parent
   std::optional<Usage> usage;                      ///< 103: what the run used; with the end of the run
+  std::optional<std::string> limits;               ///< 105: the task's, as limits_text() writes them; with the end
   friend bool operator==(const ProcessRecord&, const ProcessRecord&) = default;
 };
 
@@ -51,6 +52,7 @@ struct TaskRecord {
   std::optional<std::string> boot_id;  ///< 102: of the boot in which it was written
   std::optional<Usage> usage;          ///< 103: of the whole task; with a terminal state
   std::optional<TaskState> outcome;    ///< 104: with CLEANING and FINALIZING: the state it will end in
+  std::optional<std::string> limits;   ///< 105: as limits_text() writes them; with a terminal state
   friend bool operator==(const TaskRecord&, const TaskRecord&) = default;
 };
 
@@ -62,7 +64,6 @@ struct SampleRecord {
   double time = 0;
   double cpu = 0;  ///< cores used since the last sample
   Usage usage;
-  std::optional<std::int64_t> disk_bytes = {}, disk_inodes = {};  ///< of the whole task, where its disk is limited
   friend bool operator==(const SampleRecord&, const SampleRecord&) = default;
 };
 

@@ -13,7 +13,8 @@ struct RunEnd {
   double stop_time = 0;  ///< Unix seconds
   std::string reason;    ///< in words, if more is known than the code: "out of memory", "step pivot_root: …"
   Usage usage;
-  bool failed = false;  ///< FAILED whatever the code: it has broken a limit of its own
+  bool failed = false;      ///< FAILED whatever the code: it has broken a limit of its own
+  std::string limits = {};  ///< that it lived under, as limits_text() writes them
 };
 
 }  // namespace dewar

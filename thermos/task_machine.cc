@@ -32,6 +32,7 @@ struct TaskMachine::State {
   std::map<std::string, Live> live;  ///< runs that are asked for, forked or running
   TaskRecord identity;               ///< of this runner; the other fields are empty
   std::optional<Usage> usage;
+  std::optional<std::string> limits;
 
   std::optional<TaskState> outcome;  ///< decided when CLEANING begins
   std::string reason;                ///< of the outcome
@@ -88,7 +89,7 @@ void TaskMachine::State::record_task(TaskState to) {
   record_of.timestamp_ms = static_cast<std::int64_t>(clock.wall() * 1000);
   if (to == TaskState::kCleaning || to == TaskState::kFinalizing) record_of.outcome = outcome;
   if (to != TaskState::kActive && to != TaskState::kFinalizing) record_of.reason = reason;
-  if (is_terminal(to)) record_of.usage = usage;
+  if (is_terminal(to)) record_of.usage = usage, record_of.limits = limits;
   record(record_of);
 }
 
@@ -368,6 +369,7 @@ void TaskMachine::ended(const std::string& process, int run, const RunEnd& end) 
   ProcessRecord record = s.next_record(process, how);
   record.stop_time = end.stop_time;
   record.usage = end.usage;
+  if (!end.limits.empty()) record.limits = end.limits;
   if (how != ProcessState::kLost) record.return_code = end.return_code;
   // Thermos writes -1 for what it killed itself.
   if (how == ProcessState::kKilled && live->sent == Sent::kKill && end.return_code == -SIGKILL) record.return_code = -1;
@@ -409,6 +411,9 @@ void TaskMachine::tick() {
 
 const TaskHistory& TaskMachine::history() const { return state_->history; }
 
-void TaskMachine::set_usage(const Usage& usage) { state_->usage = usage; }
+void TaskMachine::set_usage(const Usage& usage, const std::string& limits) {
+  state_->usage = usage;
+  if (!limits.empty()) state_->limits = limits;
+}
 
 }  // namespace dewar

@@ -63,8 +63,9 @@ class TaskMachine {
   void tick();
 
   const TaskHistory& history() const;
-  /// Whole-task usage to be recorded with the terminal state; asked for once nothing lives any more.
-  void set_usage(const Usage& usage);
+  /// Whole-task usage, and the limits (as limits_text() writes them), to be recorded with the terminal state; asked for
+  /// once nothing lives any more.
+  void set_usage(const Usage& usage, const std::string& limits = {});
 
  private:
   struct State;

@@ -29,6 +29,7 @@ void add_logs(CLI::App& app, ExitCode& exit_code);
 void add_fetch(CLI::App& app, ExitCode& exit_code);
 void add_cache(CLI::App& app, ExitCode& exit_code);
 void add_bundle(CLI::App& app, ExitCode& exit_code);
+void add_status(CLI::App& app, ExitCode& exit_code);
 void add_doctor(CLI::App& app, ExitCode& exit_code);
 
 }  // namespace dewar

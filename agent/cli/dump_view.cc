@@ -30,15 +30,9 @@ void add(Fields& fields, const std::string& name, const std::optional<T>& value)
 
 void add(Fields& fields, const std::optional<Usage>& usage) {
   if (!usage) return;
-  fields.emplace_back("usage.cpu_user_us", usage->cpu_user_us);
-  fields.emplace_back("usage.cpu_system_us", usage->cpu_system_us);
-  fields.emplace_back("usage.memory_bytes", usage->memory_bytes);
-  fields.emplace_back("usage.memory_peak_bytes", usage->memory_peak_bytes);
-  fields.emplace_back("usage.oom_kills", usage->oom_kills);
-  fields.emplace_back("usage.pids", usage->pids);
-  if (usage->throttled_periods > 0) fields.emplace_back("usage.throttled_periods", usage->throttled_periods);
-  if (usage->throttled_us > 0) fields.emplace_back("usage.throttled_us", usage->throttled_us);
-  if (usage->forks_refused > 0) fields.emplace_back("usage.forks_refused", usage->forks_refused);
+  for (const UsageField& field : kUsageFields) {
+    if (const Amount amount = (*usage).*field.value) fields.emplace_back("usage." + std::string(field.name), *amount);
+  }
 }
 
 /// One record, ready to be shown.

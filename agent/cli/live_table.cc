@@ -36,14 +36,14 @@ std::string number(double value, int digits) {
 /// Cores that a living run uses now; CPU seconds that an ended one has used.
 std::string cpu_cell(const RunHistory& run) {
   if (!is_terminal(run.state)) return run.start_time ? number(run.cpu, 2) : "";
-  const double seconds = static_cast<double>(run.usage.cpu_user_us + run.usage.cpu_system_us) / 1e6;
+  const double seconds = static_cast<double>(run.usage.cpu_us().value_or(0)) / 1e6;
   return run.fork_time ? number(seconds, seconds < 100 ? 2 : 0) + "s" : "";
 }
 
 /// Memory that a living run holds now; the most that an ended one has held.
 std::string ram_cell(const RunHistory& run) {
-  const std::int64_t bytes = is_terminal(run.state) ? run.usage.memory_peak_bytes : run.usage.memory_bytes;
-  return bytes > 0 ? format_bytes(static_cast<std::uint64_t>(bytes)) : "";
+  const Amount bytes = is_terminal(run.state) ? run.usage.memory_peak_bytes : run.usage.memory_bytes;
+  return bytes > 0 ? format_bytes(static_cast<std::uint64_t>(*bytes)) : "";
 }
 
 /// Why the last run that went wrong did, while that still matters.
@@ -161,10 +161,11 @@ Line header_line(const RunView& view, const TaskHistory& history, double now, st
   for (const auto& [name, port] : view.ports) pieces.push_back(printable(name) + "=" + std::to_string(port));
   if (history.usage.memory_bytes > 0 && !history.terminal()) {
     pieces.push_back("cpu " + number(history.cpu, 2));
-    pieces.push_back("ram " + format_bytes(static_cast<std::uint64_t>(history.usage.memory_bytes)));
-    if (history.disk_bytes) pieces.push_back("disk " + format_bytes(static_cast<std::uint64_t>(*history.disk_bytes)));
+    pieces.push_back("ram " + format_bytes(static_cast<std::uint64_t>(*history.usage.memory_bytes)));
+    if (const Amount disk = history.usage.disk_bytes)
+      pieces.push_back("disk " + format_bytes(static_cast<std::uint64_t>(*disk)));
     if (history.usage.throttled_us > 0)
-      pieces.push_back("held back " + number(static_cast<double>(history.usage.throttled_us) / 1e6, 1) + " s");
+      pieces.push_back("held back " + number(static_cast<double>(*history.usage.throttled_us) / 1e6, 1) + " s");
   }
   const std::string state = cut_to(sign_and_word(history.state(), paint), width, paint);
   Line line{paint.tone(tone_of(history.state()), state), columns_of(state)};

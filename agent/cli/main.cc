@@ -14,8 +14,8 @@ struct Command {
 constexpr Command kCommands[] = {
     {"validate", dewar::add_validate}, {"plan", dewar::add_plan},     {"checkpoint", dewar::add_checkpoint},
     {"run", dewar::add_run},           {"logs", dewar::add_logs},     {"explain", dewar::add_explain},
-    {"bundle", dewar::add_bundle},     {"limits", dewar::add_limits}, {"fetch", dewar::add_fetch},
-    {"cache", dewar::add_cache},       {"doctor", dewar::add_doctor},
+    {"bundle", dewar::add_bundle},     {"status", dewar::add_status}, {"limits", dewar::add_limits},
+    {"fetch", dewar::add_fetch},       {"cache", dewar::add_cache},   {"doctor", dewar::add_doctor},
 };
 
 }  // namespace

@@ -1,24 +1,16 @@
 #include "agent/cli/report.h"
 
-#include <cstdio>
 #include <optional>
 
 #include "agent/cli/events.h"
 #include "agent/cli/limits_view.h"
+#include "agent/cli/receipt.h"
 #include "agent/cli/words.h"
 #include "base/json_writer.h"
 #include "base/units.h"
 
 namespace dewar {
 namespace {
-
-std::string seconds_text(double seconds) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.2f", seconds);
-  return text;
-}
-
-double cpu_seconds(const Usage& usage) { return static_cast<double>(usage.cpu_user_us + usage.cpu_system_us) / 1e6; }
 
 /// The last run of a process that counts: one that has been waiting only was never run.
 std::size_t runs_made(const std::vector<RunHistory>& runs) {
@@ -46,23 +38,6 @@ void add_failed_run(const RunView& view, const ProcessView& process, const std::
   for (const char* stream : {"stdout", "stderr"}) {
     lines.push_back("      " + printable(log_path(view, process.name, made - 1, stream)));
   }
-}
-
-std::string totals(const Usage& usage) {
-  std::string line = "  used     " + seconds_text(cpu_seconds(usage)) + " CPU seconds, at most " +
-                     format_bytes(static_cast<std::uint64_t>(usage.memory_peak_bytes)) + " of memory";
-  if (usage.oom_kills > 0) {
-    line += ", killed " + std::to_string(usage.oom_kills) + (usage.oom_kills == 1 ? " time" : " times") +
-            " for lack of memory";
-  }
-  if (usage.throttled_periods > 0)
-    line += ", held back " + seconds_text(static_cast<double>(usage.throttled_us) / 1e6) + " s by its CPU quota";
-  if (usage.forks_refused > 0) line += ", " + std::to_string(usage.forks_refused) + " forks refused";
-  if (usage.net_rx_bytes + usage.net_tx_bytes > 0) {
-    line += ", received " + format_bytes(static_cast<std::uint64_t>(usage.net_rx_bytes)) + " and sent " +
-            format_bytes(static_cast<std::uint64_t>(usage.net_tx_bytes));
-  }
-  return line;
 }
 
 // ---- JSON
@@ -97,11 +72,10 @@ void put_run(JsonWriter& json, const RunView& view, const ProcessView& process, 
     text_or_null(json, stream, process.logged ? log_path(view, process.name, number, stream) : "");
   }
   text_or_null(json, "reason", why(run));
-  json.key("usage").begin_object();
-  json.field("cpu_user_seconds", static_cast<double>(run.usage.cpu_user_us) / 1e6);
-  json.field("cpu_system_seconds", static_cast<double>(run.usage.cpu_system_us) / 1e6);
-  json.field("memory_peak_bytes", run.usage.memory_peak_bytes);
-  json.end_object().end_object();
+  const std::optional<double> begun = run.start_time ? run.start_time : run.fork_time;
+  put_receipt(json, run.usage, begun && run.stop_time ? *run.stop_time - *begun : -1);
+  put_lived_under(json, run.limits);
+  json.end_object();
 }
 
 void put_process(JsonWriter& json, const RunView& view, const ProcessView& process, const TaskHistory& history) {
@@ -124,15 +98,16 @@ std::vector<std::string> summary_lines(const RunView& view, const TaskHistory& h
     const auto runs = history.processes.find(process.name);
     if (runs != history.processes.end()) add_failed_run(view, process, runs->second, paint, lines);
   }
-  lines.push_back(totals(history.usage));
+  lines.push_back("  used     " + receipt_text(history.usage, lived_seconds(history, 0)));
+  for (const Advice& advice : advice_of(view, history, 0))
+    lines.push_back(paint.tone(advice.tight ? Tone::kWarn : Tone::kPlain, "  advice   " + advice.words));
   lines.push_back("  logs     " + printable(view.log_folder));
   lines.push_back("  sandbox  " + printable(view.sandbox));
   return lines;
 }
 
-std::string report_json(const RunView& view, const TaskHistory& history, bool pretty) {
-  JsonWriter json(pretty ? JsonWriter::Style::kPretty : JsonWriter::Style::kCompact);
-  json.begin_object().field("task_id", view.task_id).field("name", view.name);
+void put_report(JsonWriter& json, const RunView& view, const TaskHistory& history, double now) {
+  json.field("task_id", view.task_id).field("name", view.name);
   json.field("state", to_string(history.state()));
   text_or_null(json, "reason", task_reason(history));
   json.field("sandbox", view.sandbox);
@@ -159,18 +134,18 @@ std::string report_json(const RunView& view, const TaskHistory& history, bool pr
   number_or_null(json, "log_bytes", unless_zero(view.disk.logs));
   text_or_null(json, "disk_backend", view.disk_backend);
   json.end_object();
-  json.key("usage").begin_object().field("cpu_seconds", cpu_seconds(history.usage));
-  json.field("memory_peak_bytes", history.usage.memory_peak_bytes).field("oom_kills", history.usage.oom_kills);
-  json.field("throttled_periods", history.usage.throttled_periods);
-  json.field("throttled_seconds", static_cast<double>(history.usage.throttled_us) / 1e6);
-  json.field("forks_refused", history.usage.forks_refused);
-  json.field("net_rx_bytes", history.usage.net_rx_bytes).field("net_tx_bytes", history.usage.net_tx_bytes);
-  number_or_null(json, "disk_bytes", history.disk_bytes);
-  number_or_null(json, "disk_inodes", history.disk_inodes);
-  json.end_object();
+  put_receipt(json, history.usage, lived_seconds(history, now));
+  put_advice(json, advice_of(view, history, now));
   json.key("processes").begin_array();
   for (const ProcessView& process : view.processes) put_process(json, view, process, history);
-  return json.end_array().end_object().take();
+  json.end_array();
+}
+
+std::string report_json(const RunView& view, const TaskHistory& history, bool pretty) {
+  JsonWriter json(pretty ? JsonWriter::Style::kPretty : JsonWriter::Style::kCompact);
+  json.begin_object();
+  put_report(json, view, history, 0);
+  return json.end_object().take();
 }
 
 }  // namespace dewar

@@ -1,9 +1,20 @@
 #include "agent/cli/run_view.h"
 
+#include <sys/resource.h>
+
 #include "isolation/disk/project_quota.h"
 #include "thermos/spec/bind.h"
 
 namespace dewar {
+namespace {
+
+std::uint64_t descriptor_limit(const RunnerSpec& spec) {
+  for (const Rlimit& limit : spec.sandbox.rlimits)
+    if (limit.resource == RLIMIT_NOFILE) return limit.soft;
+  return 0;
+}
+
+}  // namespace
 
 RunView view_of(const RunnerSpec& spec) {
   RunView view{.task_id = spec.task_id,
@@ -14,6 +25,7 @@ RunView view_of(const RunnerSpec& spec) {
                .limits = spec.sandbox.limits,
                .disk = spec.sandbox.disk,
                .disk_backend = {},
+               .descriptors = descriptor_limit(spec),
                .processes = {}};
   if (view.disk.bytes > 0 || view.disk.inodes > 0)
     view.disk_backend = ProjectQuota::find(view.sandbox) ? "project quota" : "counting";

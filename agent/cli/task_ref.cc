@@ -217,6 +217,17 @@ Result<TaskRef> find_task(const TaskWish& wish) {
   return found || !there ? std::move(found) : find_by_path(name);
 }
 
+Result<std::vector<TaskRef>> find_all_tasks(const TaskWish& wish) {
+  std::vector<TaskRef> refs;
+  for (const std::string& work_dir : DEWAR_TRY(work_dirs(wish))) {
+    for (std::string& id : tasks_in(work_dir)) {
+      auto folder = find_run_folder(work_dir, id);
+      if (folder) refs.push_back({std::move(folder).take(), std::move(id), {}, {}});
+    }
+  }
+  return refs;
+}
+
 ExitCode not_found_code(const Error& error) {
   return error.code == std::errc::permission_denied ? ExitCode::kNoRights : ExitCode::kNotFound;
 }

@@ -39,6 +39,9 @@ void add_task_options(CLI::App& command, TaskWish& wish);
 /// Errors, in words that say what there is: an unknown or ambiguous task, process or run; EACCES.
 Result<TaskRef> find_task(const TaskWish& wish);
 
+/// Every task there is, by where it lies. Errors: EACCES.
+Result<std::vector<TaskRef>> find_all_tasks(const TaskWish& wish);
+
 /// What a command ends with that has not found its task.
 ExitCode not_found_code(const Error& error);
 

@@ -29,6 +29,7 @@ Cgroup Cgroup::named(const CgroupLayout& layout, const std::string& name) {
 
 Cgroup Cgroup::leaf(const std::string& name) const {
   Cgroup leaf = *this;
+  leaf.leaf_ = true;
   if (!unified_.empty()) leaf.unified_ += "/" + name;
   // cgroup2 tells cpu time even where v1 holds the cpu controllers. Controllers mounted together share a folder.
   std::set<std::string> split;

@@ -10,6 +10,7 @@
 #include "isolation/cgroup/devices.h"
 #include "isolation/cgroup/knobs.h"
 #include "isolation/cgroup/layout.h"
+#include "isolation/cgroup/sampler.h"
 #include "isolation/sandbox_spec.h"
 #include "isolation/usage.h"
 
@@ -59,9 +60,14 @@ class Cgroup {
   /// cgroup.events.
   const std::string& sweep_folder() const;
 
-  /// v1 counts an OOM kill only where the victim lived: there a task's `oom_kills` are those of the leaves that still
-  /// exist, so read a leaf before removing it. `memory_peak_bytes` is what is used now on v2 before Linux 5.19.
+  /// What a Sampler reads. A leaf has only some controllers' folders of its own, and in the others knows nothing.
+  SampledGroup sampled() const;
+  /// One look at everything. v1 counts an OOM kill only where the victim lived: there a task's `oom_kills` are those of
+  /// the leaves that still exist, so read a leaf before removing it. `memory_peak_bytes` is what is used now on v2
+  /// before Linux 5.19. Errors: ENOENT for a group that is gone.
   Result<Usage> usage() const;
+  /// What is counted where it happens and not above: the sums over this group and its leaves.
+  void add_uninherited(Usage& usage) const;
   /// How often the soft memory limit was met; v1 does not tell.
   std::int64_t soft_limit_hits() const;
   /// A folder that this group should have and somebody has removed; or empty.
@@ -92,10 +98,7 @@ class Cgroup {
     bool own;  ///< the folder is this group's alone; a leaf borrows the task's where it has none
   };
   /// Where a controller has this group's knobs; `folder` is empty where this host has none.
-  struct Place {
-    CgroupVersion version;
-    std::string folder;
-  };
+  using Place = SampledGroup::Place;
 
   static Cgroup named(const CgroupLayout& layout, const std::string& name);
   Cgroup leaf(const std::string& name) const;
@@ -103,12 +106,11 @@ class Cgroup {
   Result<void> make() const;
   Place place_of(std::string_view controller) const;
   Result<std::vector<std::string>> write_limits(const Limits& limits, bool first = false);
-  Result<void> add_cpu(Usage& usage) const;
-  Result<void> add_memory(Usage& usage) const;
 
   std::string unified_;
   std::vector<std::string> v2_;  ///< controllers in cgroup2
   std::vector<V1> v1_;
+  bool leaf_ = false;
 };
 
 }  // namespace dewar

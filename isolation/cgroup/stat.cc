@@ -38,15 +38,10 @@ std::int64_t parse_field(std::string_view text, std::string_view key) {
   return value;
 }
 
-CpuTime parse_cpu_stat(std::string_view cpu_stat) {
-  return {parse_field(cpu_stat, "user_usec"), parse_field(cpu_stat, "system_usec")};
-}
-
-CpuTime parse_cpuacct(std::string_view usage, std::string_view stat) {
-  const std::int64_t total_us = parse_number(usage) / 1000;
-  const std::int64_t user = parse_field(stat, "user"), system = parse_field(stat, "system");
-  if (user + system <= 0) return {total_us, 0};
-  const auto system_us = static_cast<std::int64_t>(double(total_us) * double(system) / double(user + system));
+CpuTime split_cpu_time(std::int64_t total_us, std::int64_t user_ticks, std::int64_t system_ticks) {
+  const double ticks = double(user_ticks) + double(system_ticks);
+  if (ticks <= 0) return {total_us, 0};
+  const auto system_us = static_cast<std::int64_t>(double(total_us) * double(system_ticks) / ticks);
   return {total_us - system_us, system_us};
 }
 

@@ -19,9 +19,7 @@ std::int64_t parse_field(std::string_view text, std::string_view key);
 struct CpuTime {
   std::int64_t user_us = 0, system_us = 0;
 };
-/// cgroup2's cpu.stat.
-CpuTime parse_cpu_stat(std::string_view cpu_stat);
-/// v1: cpuacct.usage is exact (nanoseconds) and cpuacct.stat knows only the proportion (ticks of 10 ms).
-CpuTime parse_cpuacct(std::string_view usage, std::string_view stat);
+/// v1 tells the exact time, and user's and system's part of it only in ticks of 10 ms.
+CpuTime split_cpu_time(std::int64_t total_us, std::int64_t user_ticks, std::int64_t system_ticks);
 
 }  // namespace dewar

@@ -3,8 +3,6 @@
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 
-#include <algorithm>
-
 #include "base/cgroup_members.h"
 #include "base/files.h"
 #include "isolation/cgroup/cgroup.h"
@@ -13,10 +11,6 @@
 
 namespace dewar {
 namespace {
-
-Result<std::int64_t> number_in(const std::string& folder, const std::string& file) {
-  return parse_number(DEWAR_TRY(read_file(folder + "/" + file)));
-}
 
 /// For counters that are not inherited: v1 counts an OOM kill only where the victim lived, and before Linux 6.11 a fork
 /// is refused where the forker lives, not where the limit is.
@@ -46,54 +40,32 @@ Result<UniqueFd> watch_v2(const std::string& folder) {
 
 }  // namespace
 
-Result<void> Cgroup::add_cpu(Usage& usage) const {
-  CpuTime time;
-  if (!unified_.empty()) {
-    time = parse_cpu_stat(DEWAR_TRY(read_file(unified_ + "/cpu.stat")));
-  } else if (const Place place = place_of("cpuacct"); !place.folder.empty()) {
-    time = parse_cpuacct(DEWAR_TRY(read_file(place.folder + "/cpuacct.usage")),
-                         DEWAR_TRY(read_file(place.folder + "/cpuacct.stat")));
-  }
-  usage.cpu_user_us = time.user_us;
-  usage.cpu_system_us = time.system_us;
-  // A quota is the whole task's: a leaf has none, and in v1 no folder of its own.
-  const Place quota = place_of("cpu");
-  const auto stat = quota.folder.empty() ? fail("") : read_file(quota.folder + "/cpu.stat");
-  if (!stat) return {};
-  usage.throttled_periods = parse_field(*stat, "nr_throttled");
-  usage.throttled_us = quota.version == CgroupVersion::kV1 ? parse_field(*stat, "throttled_time") / 1000
-                                                           : parse_field(*stat, "throttled_usec");
-  return {};
-}
-
-Result<void> Cgroup::add_memory(Usage& usage) const {
-  const Place place = place_of("memory");
-  if (place.folder.empty()) return {};
-  if (place.version == CgroupVersion::kV1) {
-    usage.memory_bytes = DEWAR_TRY(number_in(place.folder, "memory.usage_in_bytes"));
-    usage.memory_peak_bytes = DEWAR_TRY(number_in(place.folder, "memory.max_usage_in_bytes"));
-    usage.oom_kills = sum_below(place.folder, "memory.oom_control", "oom_kill");
-    return {};
-  }
-  usage.memory_bytes = DEWAR_TRY(number_in(place.folder, "memory.current"));
-  const auto peak = number_in(place.folder, "memory.peak");
-  usage.memory_peak_bytes = std::max(peak ? *peak : 0, usage.memory_bytes);
-  usage.oom_kills = parse_field(DEWAR_TRY(read_file(place.folder + "/memory.events")), "oom_kill");
-  return {};
+SampledGroup Cgroup::sampled() const {
+  SampledGroup group;
+  group.unified = unified_;
+  if (unified_.empty()) group.cpuacct = place_of("cpuacct").folder;
+  group.cpu = place_of("cpu");
+  group.memory = place_of("memory");
+  group.io = place_of("io");
+  group.pids = place_of("pids");
+  group.members = sweep_folder();
+  group.leaf = leaf_;
+  return group;
 }
 
 Result<Usage> Cgroup::usage() const {
-  Usage usage;
-  DEWAR_TRY(add_cpu(usage));
-  DEWAR_TRY(add_memory(usage));
-  const Place pids = place_of("pids");
-  if (pids.folder.empty()) {
-    usage.pids = DEWAR_TRY(count_threads(sweep_folder()));
-  } else {
-    usage.pids = DEWAR_TRY(number_in(pids.folder, "pids.current"));
-    usage.forks_refused = sum_below(pids.folder, "pids.events", "max");
-  }
+  if (!exists(sweep_folder()))
+    return fail(std::errc::no_such_file_or_directory, "read what cgroup " + sweep_folder() + " has used");
+  Usage usage = Sampler(sampled()).look(Sampler::Depth::kAll);
+  add_uninherited(usage);
   return usage;
+}
+
+void Cgroup::add_uninherited(Usage& usage) const {
+  const Place memory = place_of("memory"), pids = place_of("pids");
+  if (usage.oom_kills && memory.version == CgroupVersion::kV1)
+    usage.oom_kills = sum_below(memory.folder, "memory.oom_control", "oom_kill");
+  if (usage.forks_refused) usage.forks_refused = sum_below(pids.folder, "pids.events", "max");
 }
 
 Result<UniqueFd> Cgroup::watch_oom() const {

@@ -98,7 +98,7 @@ Result<std::string> address_in_netns(pid_t pid) {
   return found;
 }
 
-NetCounters parse_net_dev(std::string_view text) {
+std::optional<NetCounters> parse_net_dev(std::string_view text) {
   while (!text.empty()) {
     const std::size_t end = std::min(text.find('\n'), text.size());
     std::string_view line = text.substr(0, end);
@@ -112,7 +112,7 @@ NetCounters parse_net_dev(std::string_view text) {
     counters.tx_bytes = number(line);
     return counters;
   }
-  return {};
+  return std::nullopt;
 }
 
 }  // namespace dewar

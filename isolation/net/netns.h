@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -25,7 +26,7 @@ Result<std::string> address_in_netns(pid_t pid);
 struct NetCounters {
   std::int64_t rx_bytes = 0, tx_bytes = 0;
 };
-/// From the text of `/proc/<pid>/net/dev` (proc(5)); zeros if it has no eth0.
-NetCounters parse_net_dev(std::string_view text);
+/// From the text of `/proc/<pid>/net/dev` (proc(5)), or one line of it; nothing if it has no eth0.
+std::optional<NetCounters> parse_net_dev(std::string_view text);
 
 }  // namespace dewar

@@ -41,7 +41,7 @@ TEST_F(LiveTableTest, ShowsAProcessARowInTheOrderOfTheGraph) {
 TEST_F(LiveTableTest, ShowsTheDiskOfATaskWhoseDiskIsLimited) {
   history_.usage.memory_bytes = 3 << 20;
   EXPECT_THAT(shown(100), Not(HasSubstr("disk")));
-  history_.disk_bytes = 5 << 20;
+  history_.usage.disk_bytes = 5 << 20;
   EXPECT_THAT(shown(100), HasSubstr("ram 3.0 MB  disk 5.0 MB\n"));
 }
 

@@ -24,7 +24,8 @@ class ReportTest : public testing::Test {
     history_.usage.cpu_system_us = 500000;
     history_.usage.memory_peak_bytes = 64 << 20;
     history_.usage.oom_kills = 1;
-    history_.disk_bytes = 5 << 20;
+    history_.usage.throttled_us = 1500000;
+    history_.usage.disk_bytes = 5 << 20;
   }
   json object() const { return json::parse(report_json(sample_view(), history_, false)); }
   TaskHistory history_ = sample_history();
@@ -42,9 +43,8 @@ TEST_F(ReportTest, TheObjectTellsTheTask) {
   EXPECT_EQ(report["usage"]["cpu_seconds"], 2.0);
   EXPECT_EQ(report["usage"]["memory_peak_bytes"], 67108864);
   EXPECT_EQ(report["usage"]["oom_kills"], 1);
-  EXPECT_EQ(report["usage"]["throttled_periods"], 0);
-  EXPECT_EQ(report["usage"]["throttled_seconds"], 0.0);
-  EXPECT_EQ(report["usage"]["forks_refused"], 0);
+  EXPECT_EQ(report["usage"]["throttled_seconds"], 1.5);
+  EXPECT_EQ(report["usage"]["forks_refused"], nullptr);
   const json& limits = report["limits"];
   EXPECT_EQ(limits["cpu"], 1.5);
   EXPECT_EQ(limits["cpu_quota"], nullptr);
@@ -67,19 +67,27 @@ TEST_F(ReportTest, TheObjectTellsEveryRunOfEveryProcess) {
   const json report = object();
   ASSERT_EQ(report["processes"].size(), 3u);
   EXPECT_EQ(report["processes"][0]["runs"].size(), 2u);
-  EXPECT_EQ(
-      report["processes"][0]["runs"][0],
-      json({{"run", 0},
-            {"state", "FAILED"},
-            {"return_code", 22},
-            {"pid", nullptr},
-            {"forked", "2026-01-02T03:04:06.000000Z"},
-            {"started", "2026-01-02T03:04:06.000000Z"},
-            {"stopped", "2026-01-02T03:04:07.000000Z"},
-            {"stdout", "/w/.logs/fetch/0/stdout"},
-            {"stderr", "/w/.logs/fetch/0/stderr"},
-            {"reason", "exit status 22"},
-            {"usage", {{"cpu_user_seconds", 0.25}, {"cpu_system_seconds", 0.15}, {"memory_peak_bytes", 12582912}}}}));
+  json run = report["processes"][0]["runs"][0];
+  EXPECT_EQ(run["usage"].size(), std::size(kUsageFields) + 2);
+  EXPECT_EQ(run["usage"]["wall_seconds"], 1.0);
+  EXPECT_EQ(run["usage"]["cpu_seconds"], 0.4);
+  EXPECT_EQ(run["usage"]["cpu_user_seconds"], 0.25);
+  EXPECT_EQ(run["usage"]["cpu_system_seconds"], 0.15);
+  EXPECT_EQ(run["usage"]["memory_peak_bytes"], 12582912);
+  EXPECT_EQ(run["usage"]["io_read_bytes"], nullptr);
+  EXPECT_EQ(run["limits"], nullptr);
+  run.erase("usage");
+  run.erase("limits");
+  EXPECT_EQ(run, json({{"run", 0},
+                       {"state", "FAILED"},
+                       {"return_code", 22},
+                       {"pid", nullptr},
+                       {"forked", "2026-01-02T03:04:06.000000Z"},
+                       {"started", "2026-01-02T03:04:06.000000Z"},
+                       {"stopped", "2026-01-02T03:04:07.000000Z"},
+                       {"stdout", "/w/.logs/fetch/0/stdout"},
+                       {"stderr", "/w/.logs/fetch/0/stderr"},
+                       {"reason", "exit status 22"}}));
   EXPECT_EQ(report["processes"][1]["runs"][0]["stopped"], "2026-01-02T03:04:35.250000Z");
   EXPECT_EQ(report["processes"][2], json({{"name", "report"}, {"runs", json::array()}}));
 }
@@ -107,7 +115,11 @@ TEST_F(ReportTest, TheSummaryNamesTheLogsOfWhatWentWrongAndTheTotals) {
                           "  # KILLED  serve#0: killed by SIGTERM (15)",  //
                           "      /w/.logs/serve/0/stdout",                //
                           "      /w/.logs/serve/0/stderr",                //
-                          "  used     2.00 CPU seconds, at most 64.0 MB of memory, killed 1 time for lack of memory",
+                          "  used     2.00 CPU seconds in 31.00 s, at most 64.0 MB of memory, killed 1 time for lack "
+                          "of memory, held back 1.50 s by its CPU quota",
+                          "  advice   ram 128.0 MB was not enough, and the kernel killed 1 process: try 192.0 MB",
+                          "  advice   disk 4.0 MB is full with 5.0 MB: try 6.0 MB",
+                          "  advice   cpu 1.5 asked, 0.0645 used on average",
                           "  logs     /w/.logs",  //
                           "  sandbox  /w/sandbox"));
 }

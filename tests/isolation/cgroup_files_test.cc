@@ -1,4 +1,5 @@
 // Cgroup over folders of plain files, laid out as the three kinds of host have them.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -18,6 +19,11 @@ class CgroupFiles : public ::testing::Test {
   void put(const std::string& path, const std::string& text) {
     ASSERT_TRUE(make_dirs(parent_of(root_ / path)));
     ASSERT_TRUE(replace_file(root_ / path, text));
+  }
+  /// The same file with other content, as the kernel's are.
+  void rewrite(const std::string& path, const std::string& text) {
+    const auto file = open_file(root_ / path, O_WRONLY | O_TRUNC);
+    ASSERT_TRUE(file && write_all(file->get(), text, path));
   }
   std::string text(const std::string& path) const {
     const auto content = read_file(root_ / path);
@@ -58,7 +64,108 @@ TEST_F(CgroupFiles, V2UsageComesFromItsOneFolder) {
   put("unified/t/pids.current", "3\n");
   const auto usage = Cgroup::find(v2(), "t")->usage();
   ASSERT_TRUE(usage) << usage.error().message();
-  EXPECT_EQ(*usage, (Usage{20, 10, 4096, 8192, 2, 3}));
+  Usage expected{20, 10, 4096, 8192, 2, 3};
+  expected.pids_peak = 3;
+  EXPECT_EQ(*usage, expected) << "what no file tells is unknown";
+}
+
+TEST_F(CgroupFiles, V2TellsMemoryIoFaultsAndPressure) {
+  put("unified/t/cpu.stat", "usage_usec 30\nuser_usec 20\nsystem_usec 10\nnr_throttled 3\nthrottled_usec 4711\n");
+  put("unified/t/memory.current", "10000\n");
+  put("unified/t/memory.stat", "anon 4000\nfile 6000\nkernel 5\ninactive_file 1000\npgfault 70\npgmajfault 20\n");
+  put("unified/t/io.stat",
+      "8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=9 dios=9\n254:0 \n8:16 rbytes=10 wbytes=20 rios=30 wios=40\n");
+  put("unified/t/cpu.pressure", "some avg10=1.00 avg60=0.00 avg300=0.00 total=11\n");  // `full`: Linux 5.13
+  put("unified/t/memory.pressure", "some avg10=0.00 total=12\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=13\n");
+  put("unified/t/pids.events", "max 6\n");
+  put("unified/t/pids.current", "3\n");
+  put("unified/t/pids.peak", "9\n");
+  CgroupLayout layout = v2();
+  layout.v2.push_back("io");
+  const Usage usage = *Cgroup::find(layout, "t")->usage();
+  EXPECT_EQ(usage.throttled_periods, 3);
+  EXPECT_EQ(usage.throttled_us, 4711);
+  EXPECT_EQ(usage.memory_anon_bytes, 4000);
+  EXPECT_EQ(usage.memory_file_bytes, 6000);
+  EXPECT_EQ(usage.working_set_bytes, 9000);
+  EXPECT_EQ(usage.minor_faults, 50);
+  EXPECT_EQ(usage.major_faults, 20);
+  EXPECT_EQ(usage.io_read_bytes, 11);
+  EXPECT_EQ(usage.io_write_bytes, 22);
+  EXPECT_EQ(usage.io_reads, 33);
+  EXPECT_EQ(usage.io_writes, 44);
+  EXPECT_EQ(usage.cpu_some_us, 11);
+  EXPECT_EQ(usage.cpu_full_us, std::nullopt);
+  EXPECT_EQ(usage.memory_some_us, 12);
+  EXPECT_EQ(usage.memory_full_us, 13);
+  EXPECT_EQ(usage.io_some_us, std::nullopt);
+  EXPECT_EQ(usage.forks_refused, 6);
+  EXPECT_EQ(usage.pids_peak, 9);
+}
+
+TEST_F(CgroupFiles, ALeafOfV2WasThrottledWithItsTask) {
+  put("unified/t/cpu.stat", "nr_throttled 3\nthrottled_usec 4711\n");
+  put("unified/t/leaf/cpu.stat", "usage_usec 30\nuser_usec 20\nsystem_usec 10\nnr_throttled 0\nthrottled_usec 0\n");
+  const auto leaf = Cgroup::find(v2(), "t")->find_leaf("leaf");
+  EXPECT_EQ(leaf->usage()->throttled_us, std::nullopt) << "a leaf has no quota, so its own counter says nothing";
+  put("unified/t/leaf/cpu.stat.local", "throttled_usec 4000\n");
+  EXPECT_EQ(leaf->usage()->throttled_us, 4000);
+}
+
+TEST_F(CgroupFiles, V1TellsMemoryIoAndFaultsOfAllBelow) {
+  put("cpuacct/t/cpuacct.usage", "30000\n");
+  put("memory/t/memory.usage_in_bytes", "10000\n");
+  put("memory/t/memory.stat",
+      "cache 1\nrss 1\npgfault 1\ntotal_cache 6000\ntotal_rss 4000\ntotal_pgfault 70\ntotal_pgmajfault 20\n"
+      "total_inactive_file 1000\n");
+  put("blkio/t/blkio.throttle.io_service_bytes_recursive",
+      "8:0 Read 1\n8:0 Write 2\n8:0 Sync 3\n8:0 Total 3\n8:16 Read 10\n8:16 Write 20\nTotal 33\n");
+  put("blkio/t/blkio.throttle.io_serviced_recursive", "8:0 Read 5\n8:0 Write 6\nTotal 11\n");
+  put("cpu/t/cpu.stat", "nr_periods 9\nnr_throttled 3\nthrottled_time 4711000\n");
+  CgroupLayout layout = v1();
+  layout.v1["blkio"] = root_ / "blkio";
+  layout.v1["cpu"] = root_ / "cpu";
+  const Usage usage = *Cgroup::find(layout, "t")->usage();
+  EXPECT_EQ(usage.throttled_us, 4711);
+  EXPECT_EQ(usage.memory_anon_bytes, 4000);
+  EXPECT_EQ(usage.memory_file_bytes, 6000);
+  EXPECT_EQ(usage.working_set_bytes, 9000);
+  EXPECT_EQ(usage.minor_faults, 50);
+  EXPECT_EQ(usage.io_read_bytes, 11);
+  EXPECT_EQ(usage.io_write_bytes, 22);
+  EXPECT_EQ(usage.io_reads, 5);
+  EXPECT_EQ(usage.io_writes, 6);
+  EXPECT_EQ(usage.cpu_some_us, std::nullopt);
+  put("blkio/t/blkio.throttle.io_service_bytes_recursive", "Total 0\n");
+  EXPECT_EQ(Cgroup::find(layout, "t")->usage()->io_read_bytes, std::nullopt) << "nobody counts, so nothing is known";
+}
+
+TEST_F(CgroupFiles, WhatCostsMuchIsReadAgainOnlyWhenTheGroupHasRun) {
+  put("unified/t/cpu.stat", "user_usec 20\nsystem_usec 10\n");
+  put("unified/t/memory.current", "4096\n");
+  put("unified/t/memory.stat", "anon 1\n");
+  Sampler sampler(Cgroup::find(v2(), "t")->sampled());
+  EXPECT_EQ(sampler.look().memory_anon_bytes, 1);
+  put("unified/t/memory.stat", "anon 2\n");
+  EXPECT_EQ(sampler.look().memory_anon_bytes, 1);
+  EXPECT_TRUE(sampler.unchanged());
+  EXPECT_EQ(sampler.look(Sampler::Depth::kAll).memory_anon_bytes, 2);
+  put("unified/t/memory.stat", "anon 3\n");
+  rewrite("unified/t/cpu.stat", "user_usec 21\nsystem_usec 10\n");
+  EXPECT_EQ(sampler.look().memory_anon_bytes, 3);
+  EXPECT_FALSE(sampler.unchanged());
+  put("unified/t/memory.stat", "anon 4\n");
+  rewrite("unified/t/memory.current", "8192\n");
+  EXPECT_EQ(sampler.look().memory_anon_bytes, 4);
+}
+
+TEST_F(CgroupFiles, FilesOfAnyLengthAreReadWhole) {
+  std::string text = "8:0 rbytes=1 wbytes=1 rios=1 wios=1\n";
+  for (int i = 1; i < 1000; ++i) text += "9:" + std::to_string(i) + " rbytes=1 wbytes=1 rios=1 wios=1\n";
+  put("unified/t/io.stat", text);
+  CgroupLayout layout = v2();
+  layout.v2.push_back("io");
+  EXPECT_EQ(Cgroup::find(layout, "t")->usage()->io_read_bytes, 1000);
 }
 
 TEST_F(CgroupFiles, WithoutMemoryPeakThePeakIsWhatIsUsedNow) {
@@ -79,7 +186,9 @@ TEST_F(CgroupFiles, V1UsageComesFromEachControllersFolder) {
   put("pids/t/pids.current", "3\n");
   const auto usage = Cgroup::find(v1(), "t")->usage();
   ASSERT_TRUE(usage) << usage.error().message();
-  EXPECT_EQ(*usage, (Usage{20000, 10000, 4096, 8192, 2, 3})) << "an OOM kill is counted in the leaf only";
+  Usage expected{20000, 10000, 4096, 8192, 2, 3};
+  expected.pids_peak = 3;
+  EXPECT_EQ(*usage, expected) << "an OOM kill is counted in the leaf only";
 }
 
 TEST_F(CgroupFiles, HybridCpuTimeComesFromCgroup2) {
@@ -88,7 +197,9 @@ TEST_F(CgroupFiles, HybridCpuTimeComesFromCgroup2) {
   put("memory/t/memory.max_usage_in_bytes", "2\n");
   put("memory/t/memory.oom_control", "");
   put("pids/t/pids.current", "3\n");
-  EXPECT_EQ(*Cgroup::find(hybrid(), "t")->usage(), (Usage{20, 10, 1, 2, 0, 3}));
+  Usage expected{20, 10, 1, 2, {}, 3};
+  expected.pids_peak = 3;
+  EXPECT_EQ(*Cgroup::find(hybrid(), "t")->usage(), expected);
 }
 
 TEST_F(CgroupFiles, AGroupThatIsGoneHasNoUsage) {

@@ -140,7 +140,7 @@ TEST_F(CgroupTest, CpuPastTheQuotaIsThrottled) {
   const std::string folder = layout().v1.contains("cpu") ? layout().v1.at("cpu") : layout().unified;
   EXPECT_GE(parse_field(*read_file(folder + "/t/cpu.stat"), "nr_throttled"), 3);
   const Usage usage = *task->usage();
-  EXPECT_LT(usage.cpu_user_us + usage.cpu_system_us, 250000) << "a fiftieth of a core for about a second";
+  EXPECT_LT(*usage.cpu_us(), 250000) << "a fiftieth of a core for about a second";
 }
 
 // covers: limit cpu.weight
@@ -162,7 +162,7 @@ TEST_F(CgroupTest, ABusyProcessorIsSharedByWeight) {
   };
   burn_on_one_core(*small->create_leaf("a"));
   burn_on_one_core(*big->create_leaf("a"));
-  const auto used = [](const ScratchGroup& group) { return (*group).usage()->cpu_user_us; };
+  const auto used = [](const ScratchGroup& group) { return *(*group).usage()->cpu_user_us; };
   EXPECT_TRUE(eventually([&] { return used(big) > 500000; }));
   EXPECT_LT(used(small) * 3, used(big)) << "a tenth of the weight";
 }
@@ -213,10 +213,40 @@ TEST_F(CgroupTest, CpuTimeCoversChildrenAndDaemons) {
     const auto leaf = task->create_leaf("a");
     EXPECT_EQ(run_testcase(*leaf, {"burn", "200000"}).code, 0);  // three processes, 0.2 s each
     for (const Usage& usage : {*leaf->usage(), *task->usage()}) {
-      EXPECT_GE(usage.cpu_user_us + usage.cpu_system_us, 600000);
-      EXPECT_LT(usage.cpu_user_us + usage.cpu_system_us, 900000);
+      EXPECT_GE(usage.cpu_us(), 600000);
+      EXPECT_LT(usage.cpu_us(), 900000);
       EXPECT_GT(usage.cpu_user_us, 200000) << "an emulated processor takes long to enter the kernel";
     }
+  }
+}
+
+TEST_F(CgroupTest, WhatASamplerSaysLastIsWhatTheKernelSaysAndStands) {
+  for (const CgroupLayout& layout : layouts()) {
+    ScratchGroup task(layout, "t");
+    auto leaf = task->create_leaf("a");
+    const SampledGroup files = leaf->sampled();
+    Sampler sampler(files);
+    EXPECT_EQ(run_testcase(*leaf, {"burn", "100000"}).code, 0);  // three processes, one of them a daemon
+    EXPECT_TRUE(eventually([&] { return *leaf->empty(); }));
+    const Usage used = sampler.look(Sampler::Depth::kAll);
+    const std::int64_t told = files.unified.empty()
+                                  ? parse_number(*read_file(files.cpuacct + "/cpuacct.usage")) / 1000
+                                  : parse_field(*read_file(files.unified + "/cpu.stat"), "usage_usec");
+    ASSERT_TRUE(used.cpu_us());
+    EXPECT_NEAR(*used.cpu_us(), told, 1) << "two halves, each rounded";
+    const bool v1 = files.memory.version == CgroupVersion::kV1;
+    const auto peak = read_file(files.memory.folder + (v1 ? "/memory.max_usage_in_bytes" : "/memory.peak"));
+    if (peak) {
+      EXPECT_EQ(used.memory_peak_bytes, parse_number(*peak));
+    }
+    EXPECT_EQ(used.pids, 0);
+    EXPECT_EQ(used.processes, 0);
+    EXPECT_EQ(used.throttled_periods, std::nullopt) << "a leaf has no quota";
+    if (v1) {
+      EXPECT_EQ(used.io_read_bytes, std::nullopt) << "a leaf has no blkio group of its own";
+    }
+    ASSERT_TRUE(leaf->remove());
+    EXPECT_EQ(sampler.look(Sampler::Depth::kAll), used) << "a group that is gone adds nothing";
   }
 }
 
@@ -227,7 +257,7 @@ TEST_F(CgroupTest, ATasksCpuTimeOutlivesItsLeaves) {
   EXPECT_TRUE(eventually([&] { return *leaf->empty(); })) << "its daemon is about to end";
   ASSERT_TRUE(leaf->remove());
   const Usage usage = *task->usage();
-  EXPECT_GE(usage.cpu_user_us + usage.cpu_system_us, 150000);
+  EXPECT_GE(usage.cpu_us(), 150000);
 }
 
 TEST_F(CgroupTest, AForkBombIsKilled) {

@@ -47,19 +47,22 @@ TEST(PortFilter, WithoutPortsAllowsOnlyZero) {
 }
 
 TEST(NetDev, CountsEth0Only) {
-  const NetCounters counters = parse_net_dev(
+  const auto counters = parse_net_dev(
       "Inter-|   Receive                                                |  Transmit\n"
       " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo\n"
       "    lo:    1000      10    0    0    0     0          0         0     1000      10    0    0    0\n"
       " eth01:       7       7    7    7    7     7          7         7        7       7    7    7    7\n"
       "  eth0:12345678      20    1    2    3     4          5         6 87654321      30    0    0    0\n");
-  EXPECT_EQ(counters.rx_bytes, 12345678);
-  EXPECT_EQ(counters.tx_bytes, 87654321);
+  ASSERT_TRUE(counters);
+  EXPECT_EQ(counters->rx_bytes, 12345678);
+  EXPECT_EQ(counters->tx_bytes, 87654321);
 }
 
-TEST(NetDev, WhatIsNotThereOrCutShortIsZero) {
-  for (const char* text : {"", "eth0", "eth0:", "  eth0: x y z\n", "lo: 1 2 3", "eth0: 99999999999999999999999 1"}) {
-    EXPECT_EQ(parse_net_dev(text).tx_bytes, 0) << text;
+TEST(NetDev, WhatIsNotThereIsUnknownAndWhatIsCutShortIsZero) {
+  for (const char* text : {"", "eth0", "lo: 1 2 3"}) EXPECT_FALSE(parse_net_dev(text)) << text;
+  for (const char* text : {"eth0:", "  eth0: x y z\n", "eth0: 99999999999999999999999 1"}) {
+    ASSERT_TRUE(parse_net_dev(text)) << text;
+    EXPECT_EQ(parse_net_dev(text)->tx_bytes, 0) << text;
   }
 }
 

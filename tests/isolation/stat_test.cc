@@ -11,10 +11,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-constexpr char kCpuStat[] =
-    "usage_usec 1503421\nuser_usec 1002100\nsystem_usec 501321\nnice_usec 0\ncore_sched.force_idle_usec 0\n"
-    "nr_periods 12\nnr_throttled 3\nthrottled_usec 4711\n";
-
 TEST(CgroupStat, ReadsNumbers) {
   EXPECT_EQ(parse_number("4096\n"), 4096);
   EXPECT_EQ(parse_number("-1\n"), -1);
@@ -37,20 +33,14 @@ TEST(CgroupStat, ReadsAFieldByItsWholeName) {
   EXPECT_EQ(parse_field("oom_kill_disable 0\nunder_oom 0\noom_kill 3", "oom_kill"), 3);
 }
 
-TEST(CgroupStat, ReadsV2CpuTime) {
-  const CpuTime time = parse_cpu_stat(kCpuStat);
-  EXPECT_EQ(time.user_us, 1002100);
-  EXPECT_EQ(time.system_us, 501321);
-}
-
 TEST(CgroupStat, V1CpuTimeIsTheExactSumInTheProportionOfTheTicks) {
-  const CpuTime time = parse_cpuacct("2000000000\n", "user 150\nsystem 50\n");
+  const CpuTime time = split_cpu_time(2000000, 150, 50);
   EXPECT_EQ(time.user_us, 1500000);
   EXPECT_EQ(time.system_us, 500000);
 }
 
 TEST(CgroupStat, V1CpuTimeBelowATickCountsAsTheUsers) {
-  const CpuTime time = parse_cpuacct("1234567\n", "user 0\nsystem 0\n");
+  const CpuTime time = split_cpu_time(1234, 0, 0);
   EXPECT_EQ(time.user_us, 1234);
   EXPECT_EQ(time.system_us, 0);
 }

@@ -44,7 +44,8 @@ TaskRecord active() {
 
 /// One of each kind, with every field filled in.
 std::vector<Record> full_records() {
-  const Usage usage{1, 2, 3, 4, 5, 6};
+  Usage usage;
+  for (const UsageField& field : kUsageFields) usage.*field.value = 1000 + field.id;
   HeaderRecord header{"task-1",   1700000000123, "/box", "/box/.logs", "host1", "www", 33, {{"http", 80}, {"", -1}},
                       "10.82.0.5"};
   ProcessRecord process = forked();
@@ -54,16 +55,18 @@ std::vector<Record> full_records() {
   process.reason = "killed by SIGKILL (9)";
   process.coordinator_start = 0xffffffffffffffff;
   process.usage = usage;
+  process.limits = "cpu=1";
   TaskRecord task = active();
   task.state = TaskState::kCleaning;
   task.reason = "killed on request";
   task.boot_id = "b";
   task.usage = usage;
+  task.limits = "cpu=1";
   task.outcome = TaskState::kKilled;
   return {header,
           process,
           task,
-          SampleRecord{"p", 3, 1.25, 0.5, usage, 4096, 1},
+          SampleRecord{"p", 3, 1.25, 0.5, usage},
           EventRecord{1700000000.5, "disk", "p", 3, "the sandbox is full"},
           EventRecord{1700000000.5, "memory", "", 0, "", {{"limit_bytes", "67108864"}, {"victim_name", "a b"}}}};
 }

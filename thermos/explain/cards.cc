@@ -95,7 +95,7 @@ Card disk_card(const Details& details) {
 /// The forks that were refused: as an event has told, or as the last measurement has it.
 Card pids_card(const Evidence& evidence) {
   Card card{kPidsTitle, {}, {}, {}};
-  std::uint64_t refused = static_cast<std::uint64_t>(std::max<std::int64_t>(evidence.history.usage.forks_refused, 0));
+  std::uint64_t refused = static_cast<std::uint64_t>(evidence.history.usage.forks_refused.value_or(0));
   std::string limit = evidence.limits.pids > 0 ? std::to_string(evidence.limits.pids) : "";
   for (const EventRecord& event : evidence.history.events) {
     if (value_of(event.details, "cause") != to_string(Cause::kPids)) continue;
@@ -167,11 +167,11 @@ Card end_card(const RunHistory& run, const std::string& name, const Death& death
   if (run.stop_time) add(card, "ended", format_rfc3339(*run.stop_time));
   if (run.start_time && run.stop_time) add(card, "lasted", seconds_words(*run.stop_time - *run.start_time));
   if (run.fork_time && is_terminal(run.state)) {
-    add(card, "CPU", seconds_words(static_cast<double>(run.usage.cpu_user_us + run.usage.cpu_system_us) / 1e6));
+    add(card, "CPU", seconds_words(static_cast<double>(run.usage.cpu_us().value_or(0)) / 1e6));
     if (run.usage.memory_peak_bytes > 0)
-      add(card, "memory", "at most " + format_bytes(static_cast<std::uint64_t>(run.usage.memory_peak_bytes)));
+      add(card, "memory", "at most " + format_bytes(static_cast<std::uint64_t>(*run.usage.memory_peak_bytes)));
   }
-  if (run.usage.forks_refused > 0) add(card, "forks refused", std::to_string(run.usage.forks_refused));
+  if (run.usage.forks_refused > 0) add(card, "forks refused", std::to_string(*run.usage.forks_refused));
   add_details(card, death);
   return card;
 }

@@ -198,25 +198,20 @@ void Attempt::deliver() {
   pending_signal_ = 0;
 }
 
-Usage Attempt::usage() const {
-  if (!leaf_) return {};
-  const auto usage = leaf_->usage();
-  return usage ? *usage : Usage{};
-}
-
-Usage Attempt::finish() {
+void Attempt::clear() {
   if (pidfd_) {
     siginfo_t info{};
     ::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG);  // ECHILD if an earlier runner's
   }
-  if (!leaf_) return {};
+  if (!leaf_) return;
   // What the launcher could not kill either is stuck: then the loop does not wait for it once more.
   const auto told = status();
   const bool stuck = told && told->stage == AttemptStage::kEnded && !told->step.empty();
   (void)leaf_->kill_all(stuck ? 0 : kSweepTimeoutMs);
-  const Usage used = usage();
-  (void)leaf_->remove();
-  return used;
+}
+
+void Attempt::remove_leaf() {
+  if (leaf_) (void)leaf_->remove();
 }
 
 }  // namespace dewar

@@ -44,12 +44,12 @@ class Attempt {
   void deliver();
   bool running_told() const { return running_told_; }
 
-  Usage usage() const;
-  /// After has_ended(): reaps the launcher, kills what may be left in the leaf (only after a launcher's violent end is
-  /// there anything), returns the final usage and removes the leaf.
-  Usage finish();
-
-  double last_cpu_us = 0;  ///< for the sampler: CPU time at the last sample
+  /// Where it runs; none if an earlier runner's is gone.
+  const std::optional<Cgroup>& leaf() const { return leaf_; }
+  /// After has_ended(): reaps the launcher and kills what may be left in the leaf (only after a launcher's violent end
+  /// is there anything). The leaf has its final numbers then.
+  void clear();
+  void remove_leaf();
 
  private:
   std::string process_, status_file_;

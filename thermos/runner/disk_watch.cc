@@ -72,9 +72,9 @@ std::vector<DiskCounter::Root> roots_of(const RunnerSpec& spec, bool watched) {
   return roots;
 }
 
-void add_usage(const DiskUsage& usage, SampleRecord& sample) {
-  sample.disk_bytes = static_cast<std::int64_t>(usage.bytes);
-  sample.disk_inodes = static_cast<std::int64_t>(usage.inodes);
+void add_usage(const DiskUsage& disk, Usage& usage) {
+  usage.disk_bytes = static_cast<std::int64_t>(disk.bytes);
+  usage.disk_inodes = static_cast<std::int64_t>(disk.inodes);
 }
 
 // ---- The file system keeps the limit ----
@@ -97,8 +97,8 @@ class QuotaWatch final : public Watcher {
     tell();
   }
 
-  void add_to(SampleRecord& sample) const override {
-    if (const auto usage = quota_.usage()) add_usage(*usage, sample);
+  void complete(Usage& usage) const override {
+    if (const auto disk = quota_.usage()) add_usage(*disk, usage);
   }
 
  private:
@@ -171,7 +171,7 @@ class CountingWatch final : public Watcher {
     context_.loop.cancel(timer_);
     if (counter_.changes() >= 0) context_.loop.unwatch(counter_.changes());
   }
-  void add_to(SampleRecord& sample) const override { add_usage(usage(), sample); }
+  void complete(Usage& usage) const override { add_usage(this->usage(), usage); }
 
  private:
   DiskUsage usage() const {

@@ -4,12 +4,11 @@
 
 #include "base/cgroup_members.h"
 #include "base/files.h"
-#include "thermos/limits_text.h"
 
 namespace dewar {
 namespace {
 
-constexpr auto kBetweenLooks = std::chrono::seconds(5);
+constexpr int kBetweenLooks = 5;            // seconds
 constexpr std::size_t kMostLookedAt = 256;  // processes of one leaf
 
 /// How many of the hierarchies in /proc/<pid>/cgroup have the process in a group of this container.
@@ -35,12 +34,11 @@ LimitsWatch::LimitsWatch(const WatchContext& context) : context_(context) {
     limits_ = std::move(set).take();
     if (auto noted = write_limits(context_.spec.run_folder, limits_); !noted) tell(noted.error().message());
   }
-  timer_ = context_.loop.at(context_.clock.now() + kBetweenLooks, [this] { look(); });
 }
 
 LimitsWatch::~LimitsWatch() {
-  context_.loop.cancel(timer_);
-  tell_refused_forks();  // of a task that was quick to end
+  // Of a task that was quick to end.
+  if (const auto used = context_.container.cgroup().usage()) tell_refused_forks(*used);
 }
 
 Result<void> LimitsWatch::change(const std::string& words) {
@@ -58,16 +56,15 @@ Result<void> LimitsWatch::change(const std::string& words) {
   return write_limits(context_.spec.run_folder, limits_);
 }
 
-void LimitsWatch::run_ended(const std::string&, const Usage& used) {
-  if (used.forks_refused > 0) tell_refused_forks();
-}
+void LimitsWatch::run_ended(const std::string&, const Usage& used) { tell_refused_forks(used); }
 
-void LimitsWatch::look() {
-  timer_ = context_.loop.at(context_.clock.now() + kBetweenLooks, [this] { look(); });
+void LimitsWatch::each_second(const Usage& task) {
+  tell_refused_forks(task);
+  if (++seconds_ < kBetweenLooks) return;
+  seconds_ = 0;
   put_back();
   find_strays();
   tell_if_frozen();
-  tell_refused_forks();
 }
 
 void LimitsWatch::put_back() {
@@ -116,10 +113,8 @@ void LimitsWatch::tell_if_frozen() {
   frozen_ = frozen;
 }
 
-void LimitsWatch::tell_refused_forks() {
-  if (forks_told_) return;
-  const auto used = context_.container.cgroup().usage();
-  if (!used || used->forks_refused == 0) return;
+void LimitsWatch::tell_refused_forks(const Usage& used) {
+  if (forks_told_ || used.forks_refused.value_or(0) == 0) return;
   forks_told_ = true;
   context_.tell(
       {0,
@@ -127,7 +122,7 @@ void LimitsWatch::tell_refused_forks() {
        "",
        0,
        "the limit of " + std::to_string(limits_.pids) + " processes and threads was reached, and a fork was refused",
-       {{"cause", "pids"}, {"limit", std::to_string(limits_.pids)}, {"refused", std::to_string(used->forks_refused)}}});
+       {{"cause", "pids"}, {"limit", std::to_string(limits_.pids)}, {"refused", std::to_string(*used.forks_refused)}}});
 }
 
 }  // namespace dewar

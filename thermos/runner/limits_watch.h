@@ -3,6 +3,7 @@
 #include <set>
 #include <string>
 
+#include "thermos/limits_text.h"
 #include "thermos/runner/watcher.h"
 
 namespace dewar {
@@ -14,23 +15,23 @@ class LimitsWatch final : public Watcher {
  public:
   explicit LimitsWatch(const WatchContext& context);
   ~LimitsWatch() override;
-
   /// Changes what `words` name (thermos/limits_text.h): all of it, or nothing.
   Result<void> change(const std::string& words);
+  std::string text() const { return limits_text(limits_); }
   void run_ended(const std::string& process, const Usage& used) override;
+  void each_second(const Usage& task) override;
 
  private:
-  void look();
   void put_back();
   void group_is_gone(const std::string& folder);
   void find_strays();
   void tell_if_frozen();
-  void tell_refused_forks();
+  void tell_refused_forks(const Usage& used);
   void tell(const std::string& words) { context_.tell({0, "limits", "", 0, words}); }
 
   WatchContext context_;
-  Limits limits_;  ///< as the kernel said when they were last set
-  EventLoop::TimerId timer_ = 0;
+  Limits limits_;           ///< as the kernel said when they were last set
+  int seconds_ = 0;         ///< since the last look
   std::set<pid_t> strays_;  ///< told already
   std::string trouble_;     ///< told already
   bool frozen_ = false, forks_told_ = false;

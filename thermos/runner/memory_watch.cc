@@ -66,7 +66,7 @@ std::map<std::string, std::string> oom_details(std::uint64_t limit, const Usage&
                                                const std::optional<OomReport>& report) {
   std::map<std::string, std::string> details{{"cause", "memory"}, {"ends", "task"}};
   if (limit > 0) details["limit_bytes"] = std::to_string(limit);
-  if (used.memory_peak_bytes > 0) details["peak_bytes"] = std::to_string(used.memory_peak_bytes);
+  if (used.memory_peak_bytes > 0) details["peak_bytes"] = std::to_string(*used.memory_peak_bytes);
   if (!report) return details;
   details["level"] = level_name(report->level);
   details["victim_pid"] = std::to_string(report->victim.pid);
@@ -110,13 +110,16 @@ void MemoryWatch::look_again(int times_left) {
 }
 
 void MemoryWatch::run_ended(const std::string& process, const Usage& used) {
-  if (used.oom_kills == 0) return;
-  ended_kills_ += used.oom_kills;
+  const std::int64_t kills = used.oom_kills.value_or(0);
+  if (kills == 0) return;
+  ended_kills_ += kills;
   ended_victims_.insert(process);
   (void)end_task_if_killed();
 }
 
-void MemoryWatch::complete(Usage& usage) const { usage.oom_kills = std::max(usage.oom_kills, ended_kills_); }
+void MemoryWatch::complete(Usage& usage) const {
+  if (usage.oom_kills) usage.oom_kills = std::max(*usage.oom_kills, ended_kills_);
+}
 
 bool MemoryWatch::end_task_if_killed() {
   if (told_) return true;
@@ -127,11 +130,12 @@ bool MemoryWatch::end_task_if_killed() {
   for (const std::string& name : task.leaves()) {
     const auto leaf = task.find_leaf(name);
     const auto used = leaf ? leaf->usage() : Result<Usage>(Usage{});
-    if (!used || used->oom_kills == 0) continue;
-    kills += used->oom_kills;
+    const std::int64_t here = used ? used->oom_kills.value_or(0) : 0;
+    if (here == 0) continue;
+    kills += here;
     if (std::string process = process_of_leaf(context_.spec, name); !process.empty()) victims.insert(process);
   }
-  if (total) kills = std::max(kills, total->oom_kills);
+  if (total) kills = std::max(kills, total->oom_kills.value_or(0));
   if (kills == 0) return false;
   told_ = true;
   const auto log = read_kernel_log();

@@ -14,8 +14,7 @@
 namespace dewar {
 namespace {
 
-constexpr auto kPeriod = std::chrono::seconds(10);
-constexpr auto kAfterStart = std::chrono::seconds(1);
+constexpr int kPeriod = 10, kAfterStart = 2;  // seconds, the first of which has begun
 constexpr std::size_t kMostTold = 100;
 
 std::pair<int, int> ephemeral_ports() {
@@ -77,23 +76,18 @@ std::set<std::uint64_t> sockets_in(const std::string& folder) {
 
 PortWatch::PortWatch(const WatchContext& context) : context_(context), ephemeral_(ephemeral_ports()) {
   for (const auto& [name, port] : context_.spec.ports) given_.insert(static_cast<std::uint16_t>(port));
-  look_at(context_.clock.now() + kAfterStart);
+  run_started();
 }
 
-PortWatch::~PortWatch() { context_.loop.cancel(timer_); }
+/// The earliest look counts: a task that starts a process each moment is still looked at.
+void PortWatch::run_started() {
+  seconds_left_ = seconds_left_ == 0 ? kAfterStart : std::min(seconds_left_, kAfterStart);
+}
 
-void PortWatch::run_started() { look_at(context_.clock.now() + kAfterStart); }
-
-/// The earliest wish counts: a task that starts a process each moment is still looked at.
-void PortWatch::look_at(Time when) {
-  if (timer_ != 0 && next_ <= when) return;
-  context_.loop.cancel(timer_);
-  next_ = when;
-  timer_ = context_.loop.at(when, [this] {
-    timer_ = 0;
-    look();
-    look_at(context_.clock.now() + kPeriod);
-  });
+void PortWatch::each_second(const Usage&) {
+  if (--seconds_left_ > 0) return;
+  look();
+  seconds_left_ = kPeriod;
 }
 
 bool PortWatch::is_expected(const Listener& listener) const {

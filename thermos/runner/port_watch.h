@@ -12,13 +12,13 @@
 namespace dewar {
 
 /// Tells of every port that a task in the host's network listens on and was not given, once, and when it no longer
-/// does. Looks every 10 s, and 1 s after a process was started. A UDP port from the kernel's own range (ip(7),
-/// ip_local_port_range) is a client's as far as anybody can see, and not told.
+/// does. Looks every 10 s, and a second or two after a process was started. A UDP port from the kernel's own range
+/// (ip(7), ip_local_port_range) is a client's as far as anybody can see, and not told.
 class PortWatch final : public Watcher {
  public:
   explicit PortWatch(const WatchContext& context);
-  ~PortWatch() override;
   void run_started() override;
+  void each_second(const Usage& task) override;
 
  private:
   struct Where {
@@ -32,7 +32,6 @@ class PortWatch final : public Watcher {
   };
 
   void look();
-  void look_at(Time when);
   Result<std::map<Where, Listener>> strangers() const;
   bool is_expected(const Listener& listener) const;
 
@@ -40,9 +39,8 @@ class PortWatch final : public Watcher {
   std::set<std::uint16_t> given_;
   std::pair<int, int> ephemeral_;  ///< first and last
   std::map<Where, Listener> told_;
-  std::size_t count_ = 0;  ///< of all that were ever told
-  EventLoop::TimerId timer_ = 0;
-  Time next_{};
+  std::size_t count_ = 0;              ///< of all that were ever told
+  int seconds_left_ = 0;               ///< to the next look
   bool blind_ = false, full_ = false;  ///< already told that nothing can be seen; that no more is told
 };
 

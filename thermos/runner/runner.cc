@@ -18,7 +18,6 @@ namespace {
 
 constexpr int kSweepTimeoutMs = 10000;
 constexpr auto kLongestKill = std::chrono::seconds(60);  // Thermos's preemption wait
-constexpr auto kSamplePeriod = std::chrono::seconds(1);
 constexpr auto kRetryWrite = std::chrono::seconds(1);
 
 }  // namespace
@@ -41,7 +40,10 @@ Runner::Runner(RunnerSpec spec, RunnerOptions options)
            [this](const std::string& who) {
              machine_.kill(Duration{0}, TaskState::kLost, "lost on request by " + who);
            },
-           [this] { sample(); }, [this](const std::string& words) { return change_limits(words); }}),
+           [this] {
+             if (usage_) usage_->tell_all();
+           },
+           [this](const std::string& words) { return change_limits(words); }}),
       machine_(spec_.plan, clock_, *this) {}
 
 RunnerExit Runner::fail_with(RunnerExit code, const std::string& words) const {
@@ -75,10 +77,10 @@ RunnerExit Runner::run() {
     if (auto resumed = machine_.resume(history); !resumed)
       return fail_with(RunnerExit::kInvalidTask, resumed.error().message());
 
-  const auto boot = boot_id();
+  if (auto boot = boot_id()) boot_id_ = std::move(boot).take();
   if (auto ready = watch_everything(); !ready) return fail_with(RunnerExit::kInternal, ready.error().message());
   const auto opened = open_container(history);
-  machine_.start(header(), ::getpid(), ::getuid(), boot ? *boot : "");
+  machine_.start(header(), ::getpid(), ::getuid(), boot_id_);
   if (!opened) {
     log_.line(opened.error().message());
     machine_.sandbox_lost(opened.error().message());
@@ -207,7 +209,20 @@ Result<void> Runner::open_container(const TaskHistory& history) {
   auto limits = std::make_unique<LimitsWatch>(context);
   limits_ = limits.get();
   watchers_.push_back(std::move(limits));
+  usage_ = watch_usage(context);
   return {};
+}
+
+std::unique_ptr<UsageWatch> Runner::watch_usage(const WatchContext& context) {
+  const auto every = [this](auto act) {
+    for (const auto& watcher : watchers_) act(*watcher);
+  };
+  return std::make_unique<UsageWatch>(
+      context, boot_id_,
+      UsageWatch::Hooks{[this] { return control_.has_subscribers(); },
+                        [this](const SampleRecord& sample) { control_.publish(framed(encode_record(sample))); },
+                        [every](Usage& task) { every([&](const Watcher& watcher) { watcher.complete(task); }); },
+                        [every](const Usage& task) { every([&](Watcher& watcher) { watcher.each_second(task); }); }});
 }
 
 void Runner::adopt_runs(const TaskHistory& history) {
@@ -315,6 +330,7 @@ std::string Runner::change_limits(const std::string& words) {
 void Runner::watch(Attempt attempt) {
   const Key key{attempt.process(), attempt.run()};
   const int pidfd = attempt.pidfd().get();
+  if (usage_) usage_->started(attempt);
   attempts_.insert_or_assign(key, std::move(attempt));
   if (pidfd < 0 || !loop_.watch(pidfd, [this, key] { launcher_ended(key); }))
     loop_.at(clock_.now(), [this, key] { launcher_ended(key); });
@@ -335,14 +351,12 @@ void Runner::launcher_ended(const Key& key) {
   if (attempt.pidfd()) loop_.unwatch(attempt.pidfd().get());
   const auto status = attempt.status();
   if (status) tell_running(attempt, *status);
-  const Usage used = attempt.finish();
+  attempt.clear();
+  const Usage used = usage_ ? usage_->ended(attempt) : Usage{};
+  attempt.remove_leaf();
   for (const auto& watcher : watchers_) watcher->run_ended(key.first, used);
+  if (usage_) machine_.set_usage(usage_->task(), limits_->text());
   if (container_) {
-    if (auto total = container_->usage()) {
-      Usage task = *total;
-      for (const auto& watcher : watchers_) watcher->complete(task);
-      machine_.set_usage(task);
-    }
     // The container may have died just before this run: the machine must hear that first, or it would start the next
     // one.
     if (!done_ && has_ended(container_->init())) container_ended();
@@ -360,7 +374,8 @@ void Runner::launcher_ended(const Key& key) {
           std::to_string(status->leftovers) + (status->leftovers == 1
                                                    ? " process was left when it ended; it was ended too"
                                                    : " processes were left when it ended; they were ended too")});
-  const EndOfRun described = describe_end(spec_, attempt, status, used, clock_);
+  EndOfRun described = describe_end(spec_, attempt, status, used, clock_);
+  if (limits_ != nullptr) described.end.limits = limits_->text();
   if (described.evidence) tell(*described.evidence);
   machine_.ended(key.first, key.second, described.end);
 }
@@ -381,30 +396,9 @@ void Runner::fail_task(const std::string& reason) {
   for (auto& [key, attempt] : attempts_) attempt.signal(SIGKILL);
 }
 
-/// Samples for those who watch; nobody watching means no wake-ups.
-void Runner::sample() {
-  sample_timer_ = 0;
-  if (!control_.has_subscribers() || !container_) return;
-  const Time now = clock_.now();
-  const double elapsed_us = static_cast<double>((now - last_sample_).count()) / 1e3;
-  const auto publish = [&](const Key& key, const Usage& usage, double& last_us) {
-    SampleRecord sample{key.first, key.second, clock_.wall(), 0, usage};
-    const auto cpu_us = static_cast<double>(usage.cpu_user_us + usage.cpu_system_us);
-    if (last_us > 0 && elapsed_us > 0) sample.cpu = std::max(0.0, (cpu_us - last_us) / elapsed_us);
-    last_us = cpu_us;
-    if (key.first.empty())
-      for (const auto& watcher : watchers_) watcher->add_to(sample);
-    control_.publish(framed(encode_record(sample)));
-  };
-  for (auto& [key, attempt] : attempts_) publish(key, attempt.usage(), attempt.last_cpu_us);
-  if (const auto total = container_->usage()) publish({"", 0}, *total, last_task_cpu_us_);
-  last_sample_ = now;
-  loop_.cancel(sample_timer_);
-  sample_timer_ = loop_.at(now + kSamplePeriod, [this] { sample(); });
-}
-
 void Runner::clean_up() {
   write_pending();
+  usage_.reset();
   limits_ = nullptr;
   watchers_.clear();
   container_.reset();

@@ -15,6 +15,7 @@
 #include "thermos/runner/attempt.h"
 #include "thermos/runner/control_server.h"
 #include "thermos/runner/limits_watch.h"
+#include "thermos/runner/usage_watch.h"
 #include "thermos/runner/watchers.h"
 #include "thermos/runner_spec.h"
 #include "thermos/task_machine.h"
@@ -75,7 +76,7 @@ class Runner final : private TaskEffects {
   std::string change_limits(const std::string& words);
   void fail_task(const std::string& reason);
   void kill_task(std::optional<Duration> wait, const std::string& who);
-  void sample();
+  std::unique_ptr<UsageWatch> watch_usage(const WatchContext& context);
   void write_pending();
   /// Writes an event down and tells it to subscribers; a `time` of 0 is filled in.
   void tell(EventRecord event);
@@ -95,10 +96,10 @@ class Runner final : private TaskEffects {
   std::map<Key, Attempt> attempts_;
   std::vector<std::unique_ptr<Watcher>> watchers_;
   LimitsWatch* limits_ = nullptr;  ///< one of watchers_
+  std::unique_ptr<UsageWatch> usage_;
   UniqueFd signals_, bell_;
-  EventLoop::TimerId tick_timer_ = 0, sample_timer_ = 0, write_timer_ = 0;
-  Time last_sample_{};
-  double last_task_cpu_us_ = 0;
+  EventLoop::TimerId tick_timer_ = 0, write_timer_ = 0;
+  std::string boot_id_;
   bool done_ = false;
 };
 

@@ -1,5 +1,6 @@
 // dewar-runner: runs one task, prepared as `<run_folder>/runner.spec`, to its end; started again after a death, it
 // takes the task over where it stands.
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <string>
@@ -55,6 +56,11 @@ int main(int argc, char** argv) {
   // Once for all launchers, which would otherwise do it themselves (isolation/launch/own_program.h).
   const auto launcher = dewar::open_read_only(spec->launcher);
   if (launcher) spec->launcher = "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(launcher->get());
+  // Each living run takes about ten descriptors. What is started gets limits of its own (thermos/prepare.cc).
+  if (rlimit files{}; ::getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    (void)::setrlimit(RLIMIT_NOFILE, &files);
+  }
   options.unprotected = dewar::protect_supervisors(spec->cgroups);
   return static_cast<int>(dewar::Runner(std::move(spec).take(), options).run());
 }

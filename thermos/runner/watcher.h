@@ -36,12 +36,12 @@ class Watcher {
   virtual void run_running(const std::string& /*process*/, int /*run*/, pid_t) {}
   /// A run has ended, and this is what it has used in all; the machine hears of it next.
   virtual void run_ended(const std::string& /*process*/, const Usage&) {}
+  /// What the task has used by now. For whatever is looked at now and then: an idle runner has no other timer.
+  virtual void each_second(const Usage& /*task*/) {}
   /// The sandbox has died; the machine hears of it next.
   virtual void sandbox_ended() {}
-  /// Adds to the task's usage what its cgroup forgets with a run's.
+  /// Adds to the whole task's usage what its cgroup does not tell, or forgets with a run's.
   virtual void complete(Usage&) const {}
-  /// Fills in what it knows of a sample of the whole task.
-  virtual void add_to(SampleRecord&) const {}
 };
 
 }  // namespace dewar

@@ -1,0 +1,340 @@
+#include "agent/cli/status_view.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "agent/cli/sparkline.h"
+#include "agent/cli/usage_view.h"
+#include "agent/cli/words.h"
+#include "base/units.h"
+
+namespace dewar {
+namespace {
+
+constexpr std::size_t kGap = 2, kSparkWidth = 24, kShortSpark = 14, kShortestName = 8;
+
+std::string number(const char* format, double value) {
+  char text[40];
+  std::snprintf(text, sizeof text, format, value);
+  return text;
+}
+
+std::string bytes(double value) { return format_bytes(static_cast<std::uint64_t>(std::max(value, 0.0))); }
+std::string bytes(Amount amount) { return amount ? bytes(static_cast<double>(*amount)) : ""; }
+std::string whole(Amount amount) { return amount ? std::to_string(*amount) : ""; }
+
+std::string cpu_time(Amount microseconds) {
+  if (!microseconds) return "";
+  const double seconds = seconds_of(microseconds);
+  return seconds < 100 ? number("%.2f s", seconds) : age_text(seconds);
+}
+
+// ---- Tables: cells side by side, columns as wide as their widest cell
+
+struct Table {
+  struct Cell {
+    std::string text;
+    Tone tone = Tone::kPlain;
+  };
+  std::vector<bool> numeric;
+  std::vector<std::vector<Cell>> rows;
+  std::vector<std::pair<std::size_t, std::string>> notes = {};  ///< behind row n
+
+  /// The first column gives way when the line is too narrow; whole columns at the end are left out.
+  std::vector<std::string> lines(std::size_t width, std::size_t indent, const Paint& paint) const {
+    std::vector<std::size_t> widths(numeric.size());
+    for (const auto& row : rows)
+      for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], columns_of(row[i].text));
+    std::size_t others = indent;
+    for (std::size_t i = 1; i < widths.size(); ++i) others += widths[i] > 0 ? kGap + widths[i] : 0;
+    widths[0] = std::min(widths[0], std::max(kShortestName, width > others ? width - others : 0));
+    std::vector<std::string> lines;
+    for (std::size_t at = 0; at < rows.size(); ++at) {
+      lines.push_back(line(rows[at], widths, width, indent, paint));
+      for (const auto& [row, note] : notes)
+        if (row == at) lines.push_back(paint.tone(Tone::kWarn, cut_to(note, width, paint)));
+    }
+    return lines;
+  }
+
+ private:
+  std::string line(const std::vector<Cell>& row, const std::vector<std::size_t>& widths, std::size_t width,
+                   std::size_t indent, const Paint& paint) const {
+    std::string text(indent, ' ');
+    std::size_t used = indent, blanks = 0;
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      if (widths[i] == 0) continue;
+      const std::size_t gap = i == 0 ? 0 : kGap;
+      if (used + gap + widths[i] > width) break;
+      const std::string cell = cut_to(row[i].text, widths[i], paint);
+      const std::size_t spare = widths[i] - columns_of(cell);
+      blanks += gap + (numeric[i] ? spare : 0);
+      used += gap + widths[i];
+      if (cell.empty()) {
+        blanks += numeric[i] ? 0 : spare;
+        continue;
+      }
+      text += std::string(blanks, ' ') + paint.tone(row[i].tone, cell);
+      blanks = numeric[i] ? 0 : spare;
+    }
+    return text;
+  }
+};
+
+std::vector<Table::Cell> titles(const std::vector<std::string>& names) {
+  std::vector<Table::Cell> row;
+  for (const std::string& name : names) row.push_back({name, Tone::kFaint});
+  return row;
+}
+
+// ---- A task's numbers
+
+Amount cpu_of(const Usage& usage) { return usage.cpu_us(); }
+Amount memory_of(const Usage& usage) { return usage.memory_bytes; }
+Amount read_of(const Usage& usage) { return usage.io_read_bytes; }
+Amount written_of(const Usage& usage) { return usage.io_write_bytes; }
+
+std::string cores(std::optional<double> microseconds_per_second) {
+  return microseconds_per_second ? number("%.2f", *microseconds_per_second / 1e6) : "";
+}
+
+std::string rate(std::optional<double> per_second) { return per_second ? bytes(*per_second) + "/s" : ""; }
+
+std::string cpu_limit(const Limits& limits) {
+  std::string text = limits.cpu > 0 ? number("%.4g", limits.cpu) : "";
+  if (limits.cpu_quota > 0) text += (text.empty() ? "max " : ", max ") + number("%.4g", limits.cpu_quota);
+  return text;
+}
+
+std::string of_limit(Amount used, std::uint64_t limit, const std::string& text) {
+  if (limit == 0) return "";
+  if (!used) return text;
+  return text + number(" (%.0f %%)", 100.0 * static_cast<double>(*used) / static_cast<double>(limit));
+}
+
+/// cpu, ram and so on: now, in all or at most, the limit, and how it went.
+Table numbers_of(const TaskStatus& status, const Paint& paint) {
+  const Usage& used = status.usage;
+  const Limits& limits = status.view.limits;
+  const bool ended = status.ended > 0;
+  const auto now = [&](std::string text) { return ended ? std::string() : std::move(text); };
+  const auto bars = [&](const Series& series, double top) { return sparkline(series, top, paint); };
+  const UsageHistory& history = status.task_usage;
+  Table table{.numeric = {false, true, true, false, false}, .rows = {}};
+  const std::uint64_t covered =
+      history.points.empty() ? 0 : (history.points.back().tick - history.points.front().tick + 1) * history.seconds;
+  table.rows.push_back(titles({"", ended ? "" : "now", "in all", "limit",
+                               covered < 2 ? "" : "last " + age_text(static_cast<double>(covered))}));
+  const auto add = [&](const char* name, std::string at_present, std::string total, std::string limit,
+                       std::string spark) {
+    if (at_present.empty() && total.empty()) return;
+    table.rows.push_back(
+        {{name}, {std::move(at_present)}, {std::move(total)}, {std::move(limit)}, {std::move(spark), Tone::kBusy}});
+  };
+  add("cpu", now(cores(latest_rate(history, cpu_of))), cpu_time(used.cpu_us()), cpu_limit(limits),
+      bars(rate_series(history, cpu_of, kSparkWidth), std::max(limits.cpu_quota, 0.05) * 1e6));
+  // Bars go up to the limit, unless it is so far off that they would be flat.
+  const bool near = used.memory_peak_bytes > static_cast<std::int64_t>(limits.memory / 4);
+  add("ram", now(bytes(used.memory_bytes)), used.memory_peak_bytes ? "peak " + bytes(used.memory_peak_bytes) : "",
+      of_limit(used.memory_peak_bytes, limits.memory, bytes(static_cast<double>(limits.memory))),
+      bars(gauge_series(history, memory_of, kSparkWidth), near ? static_cast<double>(limits.memory) : 0));
+  add("pids", now(whole(used.pids)), used.pids_peak ? "peak " + whole(used.pids_peak) : "",
+      limits.pids > 0 ? std::to_string(limits.pids) : "", "");
+  add("disk", bytes(used.disk_bytes), "",
+      of_limit(used.disk_bytes, status.view.disk.bytes, bytes(static_cast<double>(status.view.disk.bytes))), "");
+  add("read", now(rate(latest_rate(history, read_of))), bytes(used.io_read_bytes), "", "");
+  add("written", now(rate(latest_rate(history, written_of))), bytes(used.io_write_bytes), "", "");
+  add("received", "", bytes(used.net_rx_bytes), "", "");
+  add("sent", "", bytes(used.net_tx_bytes), "", "");
+  return table;
+}
+
+/// "3.20 s for its quota, 1.00 s for processors"; empty if nothing was in its way.
+std::string waits_of(const Usage& usage) {
+  std::string text;
+  const auto add = [&](Amount microseconds, const char* what) {
+    if (microseconds.value_or(0) < 10000) return;
+    text += (text.empty() ? "" : ", ") + number("%.2f s for ", seconds_of(microseconds)) + what;
+  };
+  add(usage.throttled_us, "its quota");
+  add(usage.cpu_some_us, "processors");
+  add(usage.memory_some_us, "memory");
+  add(usage.io_some_us, "disks");
+  return text;
+}
+
+// ---- Processes and runs
+
+double lasted(const RunHistory& run, double now) {
+  const std::optional<double> from = run.start_time ? run.start_time : run.fork_time;
+  return from ? std::max(run.stop_time.value_or(now) - *from, 0.0) : 0;
+}
+
+std::vector<Table::Cell> row_of_run(const std::string& name, std::size_t number_of_run, const RunHistory& run,
+                                    double now, const UsageHistory* history, const Paint& paint) {
+  const bool begun = run.fork_time.has_value();
+  std::vector<Table::Cell> row{{name},
+                               {std::to_string(number_of_run)},
+                               {sign_and_word(run.state, paint), tone_of(run.state)},
+                               {run.return_code ? std::to_string(*run.return_code) : ""},
+                               {begun ? age_text(lasted(run, now)) : ""},
+                               {begun ? cpu_time(run.usage.cpu_us()) : ""},
+                               {begun ? bytes(run.usage.memory_peak_bytes) : ""},
+                               {}};
+  if (history != nullptr && history->points.size() > 1)
+    row.back() = {sparkline(rate_series(*history, cpu_of, kShortSpark), 0.05e6, paint), Tone::kBusy};
+  return row;
+}
+
+std::string note_of(const std::vector<RunHistory>& runs, double now, const Paint& paint) {
+  if (runs.back().state == ProcessState::kSuccess) return {};
+  for (std::size_t i = runs.size(); i-- > 0;) {
+    const std::string reason = why(runs[i]);
+    if (reason.empty()) continue;
+    const std::string ago = runs[i].stop_time ? ", " + age_text(std::max(now - *runs[i].stop_time, 0.0)) + " ago" : "";
+    return (paint.utf8 ? "  └ " : "  ` ") + ("run " + std::to_string(i) + ": " + printable(reason)) + ago;
+  }
+  return {};
+}
+
+const UsageHistory* history_of(const TaskStatus& status, const std::string& process, std::size_t run) {
+  const auto found = status.run_usage.find({process, static_cast<int>(run)});
+  return found == status.run_usage.end() ? nullptr : &found->second;
+}
+
+/// The runs of one process, or the last one of each.
+Table runs_of(const TaskStatus& status, const TaskRef& ref, double now, const Paint& paint) {
+  Table table{.numeric = {false, true, false, true, true, true, true, false}, .rows = {}};
+  table.rows.push_back(titles({"process", "run", "state", "code", "lasted", "cpu", "ram", "cpu lately"}));
+  for (const ProcessView& process : status.view.processes) {
+    if (!ref.process.empty() && process.name != ref.process) continue;
+    const std::string name = printable(process.name);
+    const auto found = status.history.processes.find(process.name);
+    if (found == status.history.processes.end() || found->second.empty()) {
+      table.rows.push_back(
+          {{name, Tone::kFaint}, {}, {process.final ? "- final" : "-", Tone::kFaint}, {}, {}, {}, {}, {}});
+      continue;
+    }
+    const auto& runs = found->second;
+    for (std::size_t i = ref.process.empty() ? runs.size() - 1 : 0; i < runs.size(); ++i)
+      table.rows.push_back(row_of_run(name, i, runs[i], now, history_of(status, process.name, i), paint));
+    if (std::string note = note_of(runs, now, paint); !note.empty())
+      table.notes.emplace_back(table.rows.size() - 1, std::move(note));
+  }
+  return table;
+}
+
+/// One run's receipt, a number a line.
+void add_receipt(const TaskStatus& status, const TaskRef& ref, double now, std::vector<std::string>& lines,
+                 std::size_t width, const Paint& paint) {
+  const auto found = status.history.processes.find(ref.process);
+  if (found == status.history.processes.end() || *ref.run >= found->second.size()) return;
+  const RunHistory& run = found->second[*ref.run];
+  const Usage& used = run.usage;
+  Table table{.numeric = {false, false}, .rows = {}};
+  const auto add = [&](const char* name, const std::string& text) {
+    if (!text.empty()) table.rows.push_back({{name, Tone::kFaint}, {text}});
+  };
+  if (run.start_time) add("started", format_rfc3339(*run.start_time));
+  if (run.stop_time) add("ended", format_rfc3339(*run.stop_time));
+  add("why", printable(why(run)));
+  if (run.fork_time) add("lasted", age_text(lasted(run, now)));
+  if (used.cpu_us())
+    add("cpu", cpu_time(used.cpu_us()) + ": " + cpu_time(used.cpu_user_us) + " itself, " +
+                   cpu_time(used.cpu_system_us) + " in the kernel");
+  if (!is_terminal(run.state)) add("ram now", bytes(used.memory_bytes));
+  add("ram peak", bytes(used.memory_peak_bytes));
+  if (used.io_read_bytes || used.io_write_bytes)
+    add("disk", "read " + bytes(used.io_read_bytes) + " in " + whole(used.io_reads) + " operations, wrote " +
+                    bytes(used.io_write_bytes) + " in " + whole(used.io_writes));
+  if (used.minor_faults)
+    add("page faults", whole(used.minor_faults) + ", and " + whole(used.major_faults) + " that read from a disk");
+  add("pids peak", whole(used.pids_peak));
+  add("descriptors", used.descriptors_peak ? "at most " + whole(used.descriptors_peak) + " in one process" : "");
+  add("waited", waits_of(used));
+  add("limits", printable(run.limits));
+  for (std::string& line : table.lines(width, 2, paint)) lines.push_back(std::move(line));
+}
+
+std::string headline(const TaskStatus& status, double now, std::size_t width, const Paint& paint) {
+  const TaskState state = status.history.state();
+  const std::string sign = sign_and_word(state, paint), name = printable(status.view.name);
+  std::string text = paint.tone(tone_of(state), sign) + "  " + paint.tone(Tone::kBold, cut_to(name, 40, paint));
+  std::string rest = "  for " + age_text(status.lived(now));
+  if (status.ended > 0) rest += ", " + age_text(std::max(now - status.ended, 0.0)) + " ago";
+  for (const auto& [port, value] : status.view.ports) rest += "  " + printable(port) + "=" + std::to_string(value);
+  const std::size_t used = columns_of(sign) + 2 + std::min<std::size_t>(columns_of(name), 40);
+  return text + (width > used ? cut_to(rest, width - used, paint) : "");
+}
+
+}  // namespace
+
+std::string age_text(double seconds) {
+  if (seconds < 10) return number("%.1fs", std::max(seconds, 0.0));
+  const auto whole_seconds = static_cast<long long>(seconds);
+  char text[40];
+  if (whole_seconds < 60) {
+    std::snprintf(text, sizeof text, "%llds", whole_seconds);
+  } else if (whole_seconds < 3600) {
+    std::snprintf(text, sizeof text, "%lldm%02llds", whole_seconds / 60, whole_seconds % 60);
+  } else if (whole_seconds < 86400) {
+    std::snprintf(text, sizeof text, "%lldh%02lldm", whole_seconds / 3600, whole_seconds / 60 % 60);
+  } else {
+    std::snprintf(text, sizeof text, "%lldd%02lldh", whole_seconds / 86400, whole_seconds / 3600 % 24);
+  }
+  return text;
+}
+
+std::vector<std::string> status_lines(const TaskStatus& status, const TaskRef& ref, double now, std::size_t width,
+                                      const Paint& paint) {
+  std::vector<std::string> lines{headline(status, now, width, paint)};
+  const auto say = [&](const std::string& text, Tone tone) {
+    lines.push_back(paint.tone(tone, cut_to("  " + text, width, paint)));
+  };
+  const auto& statuses = status.history.statuses;
+  if (!statuses.empty() && statuses.back().reason)
+    say(printable(*statuses.back().reason), status.ended > 0 ? tone_of(status.history.state()) : Tone::kPlain);
+  say(printable(ref.task_id) + " in " + printable(status.run_folder), Tone::kFaint);
+  if (!status.history.terminal() && !status.runner_lives)
+    say("its runner is gone: the same dewar run once more takes the task over", Tone::kWarn);
+  lines.emplace_back();
+  if (ref.run) {
+    add_receipt(status, ref, now, lines, width, paint);
+    return lines;
+  }
+  if (ref.process.empty()) {
+    for (std::string& line : numbers_of(status, paint).lines(width, 2, paint)) lines.push_back(std::move(line));
+    if (const std::string waits = waits_of(status.usage); !waits.empty()) say("waited " + waits, Tone::kPlain);
+    lines.emplace_back();
+  }
+  for (std::string& line : runs_of(status, ref, now, paint).lines(width, 2, paint)) lines.push_back(std::move(line));
+  if (ref.process.empty() && !status.advice.empty()) {
+    lines.emplace_back();
+    for (const Advice& advice : status.advice)
+      say((advice.tight ? (paint.utf8 ? "▲ " : "! ") : (paint.utf8 ? "▽ " : "- ")) + advice.words,
+          advice.tight ? Tone::kWarn : Tone::kPlain);
+  }
+  return lines;
+}
+
+std::vector<std::string> task_list_lines(const std::vector<TaskStatus>& tasks, double now, std::size_t width,
+                                         const Paint& paint) {
+  Table table{.numeric = {false, false, true, true, true, true}, .rows = {}};
+  table.rows.push_back(titles({"task", "state", "begun", "lasted", "cpu", "ram"}));
+  for (const TaskStatus& task : tasks) {
+    const TaskState state = task.history.state();
+    const bool ended = task.ended > 0;
+    const bool gone = !ended && !task.runner_lives;
+    table.rows.push_back(
+        {{printable(task.view.task_id)},
+         {sign_and_word(state, paint) + (gone ? ", no runner" : ""), gone ? Tone::kWarn : tone_of(state)},
+         {age_text(std::max(now - task.begun, 0.0)) + " ago"},
+         {age_text(task.lived(now))},
+         {ended ? cpu_time(task.usage.cpu_us()) : cores(latest_rate(task.task_usage, cpu_of))},
+         {bytes(ended ? task.usage.memory_peak_bytes : task.usage.memory_bytes)}});
+  }
+  return table.lines(width, 0, paint);
+}
+
+}  // namespace dewar

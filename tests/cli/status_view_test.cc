@@ -1,0 +1,222 @@
+#include "agent/cli/status_view.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "agent/cli/receipt.h"
+#include "agent/cli/sparkline.h"
+#include "tests/cli/sample_task.h"
+
+namespace dewar {
+namespace {
+
+using nlohmann::json;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+constexpr Paint kPlain{.color = false, .utf8 = true}, kAscii{}, kColors{.color = true, .utf8 = true};
+
+Amount cpu(const Usage& usage) { return usage.cpu_us(); }
+Amount memory(const Usage& usage) { return usage.memory_bytes; }
+
+/// A second each: half a core in the first half, nothing in the second; memory grows by a MiB a second.
+UsageHistory half_busy(std::uint32_t seconds) {
+  UsageHistory history;
+  for (std::uint32_t i = 0; i < seconds; ++i) {
+    UsagePoint point{.tick = i, .time = kStart + i, .samples = 1, .usage = {}};
+    point.usage.cpu_user_us = std::min(i, seconds / 2) * 500000;
+    point.usage.cpu_system_us = 0;
+    point.usage.memory_bytes = std::int64_t{i} << 20;
+    history.points.push_back(point);
+  }
+  return history;
+}
+
+TEST(Sparkline, IsAColumnPerNumberAndABlankWhereNothingIsKnown) {
+  EXPECT_EQ(sparkline({0, 4, std::nullopt, 8}, 8, kPlain), "▁▄ █");
+  EXPECT_EQ(sparkline({0, 4, std::nullopt, 8}, 8, kAscii), "_- #");
+  EXPECT_EQ(sparkline({16, 8}, 8, kPlain), "█▄") << "what is above the top makes a new one";
+  EXPECT_EQ(sparkline({0, 0}, 0, kPlain), "▁▁");
+  EXPECT_EQ(sparkline({}, 8, kPlain), "");
+}
+
+TEST(Sparkline, RatesAndGaugesAreMeansOfEqualParts) {
+  const UsageHistory history = half_busy(40);
+  const Series rates = rate_series(history, cpu, 4);
+  ASSERT_EQ(rates.size(), 4u);
+  EXPECT_EQ(rates[0], 500000);
+  EXPECT_EQ(rates[3], 0);
+  EXPECT_EQ(gauge_series(history, memory, 4)[0], 4.5 * (1 << 20));
+  EXPECT_EQ(latest_rate(history, cpu), 0);
+}
+
+TEST(Sparkline, AShortHistoryFillsTheEndOfTheRow) {
+  EXPECT_EQ(sparkline(gauge_series(half_busy(2), memory, 4), 1, kPlain), "  ▁█");
+}
+
+TEST(Sparkline, AGapAndACounterThatBeganAnewHaveNoRate) {
+  UsageHistory history = half_busy(10);
+  history.points.erase(history.points.begin() + 3, history.points.begin() + 6);
+  history.points[4].usage.cpu_user_us = 0;
+  const Series rates = rate_series(history, cpu, 10);
+  EXPECT_EQ(rates[2], 500000);
+  for (const std::size_t at : {3, 4, 5, 6}) EXPECT_EQ(rates[at], std::nullopt) << at;
+}
+
+TEST(Ages, AreShort) {
+  EXPECT_EQ(age_text(0.42), "0.4s");
+  EXPECT_EQ(age_text(59), "59s");
+  EXPECT_EQ(age_text(75), "1m15s");
+  EXPECT_EQ(age_text(7385), "2h03m");
+  EXPECT_EQ(age_text(200000), "2d07h");
+}
+
+class StatusViewTest : public testing::Test {
+ protected:
+  StatusViewTest() {
+    status_.run_folder = "/w/run";
+    status_.view = sample_view();
+    status_.history = sample_history();
+    status_.runner_lives = true;
+    status_.begun = kStart;
+    status_.task_usage = half_busy(600);
+    Usage& usage = status_.usage;
+    usage = status_.task_usage.points.back().usage;
+    usage.memory_bytes = 100 << 20;
+    usage.memory_peak_bytes = 120 << 20;
+    usage.pids = 3;
+    usage.throttled_us = 2500000;
+    status_.history.usage = usage;
+    status_.run_usage[{"serve", 0}] = half_busy(100);
+    ref_.task_id = "web-1";
+  }
+  std::string text(const Paint& paint = kPlain, std::size_t width = 80) const {
+    std::string text;
+    for (const std::string& line : status_lines(status_, ref_, kStart + 600, width, paint)) text += line + "\n";
+    return text;
+  }
+
+  TaskStatus status_;
+  TaskRef ref_;
+};
+
+TEST_F(StatusViewTest, ShowsStateNumbersProcessesAndAdvice) {
+  status_.advice = {{"ram", true, "ram 128.0 MB was full"}, {"cpu", false, "cpu 4 asked"}};
+  const std::string shown = text();
+  SCOPED_TRACE(shown);
+  EXPECT_THAT(shown, HasSubstr("▶ ACTIVE  web  for 10m00s  http=31000\n"));
+  EXPECT_THAT(shown, HasSubstr("web-1 in /w/run\n"));
+  EXPECT_THAT(shown, HasSubstr("100.0 MB"));
+  EXPECT_THAT(shown, HasSubstr("peak 120.0 MB"));
+  EXPECT_THAT(shown, HasSubstr("128.0 MB (94 %)"));
+  EXPECT_THAT(shown, HasSubstr("waited 2.50 s for its quota"));
+  EXPECT_THAT(shown, HasSubstr("serve"));
+  EXPECT_THAT(shown, HasSubstr("▲ ram 128.0 MB was full\n"));
+  EXPECT_THAT(shown, HasSubstr("▽ cpu 4 asked\n"));
+}
+
+TEST_F(StatusViewTest, NoLineIsWiderThanTheTerminalInAnyForm) {
+  status_.advice = {{"ram", true, std::string(200, 'x')}};
+  for (const Paint& paint : {kPlain, kAscii}) {
+    for (const std::size_t width : {20, 40, 80, 200}) {
+      for (const std::string& line : status_lines(status_, ref_, kStart + 600, width, paint))
+        EXPECT_LE(columns_of(line), width) << line;
+      for (const std::string& line : task_list_lines({status_}, kStart + 600, width, paint))
+        EXPECT_LE(columns_of(line), width) << line;
+    }
+  }
+}
+
+TEST_F(StatusViewTest, WithoutColoursThereAreNone) {
+  EXPECT_THAT(text(kPlain), Not(HasSubstr("\x1b")));
+  EXPECT_THAT(text(kColors), HasSubstr("\x1b"));
+}
+
+TEST_F(StatusViewTest, ARunnerThatIsGoneIsSaid) {
+  EXPECT_THAT(text(), Not(HasSubstr("its runner is gone")));
+  status_.runner_lives = false;
+  EXPECT_THAT(text(), HasSubstr("its runner is gone"));
+  EXPECT_THAT(task_list_lines({status_}, kStart + 600, 80, kPlain)[1], HasSubstr("no runner"));
+}
+
+TEST_F(StatusViewTest, AProcessHasARowForEachRun) {
+  ref_.process = "fetch";
+  const std::string shown = text();
+  SCOPED_TRACE(shown);
+  EXPECT_THAT(shown, HasSubstr("✘ FAILED"));
+  EXPECT_THAT(shown, HasSubstr("✔ SUCCESS"));
+  EXPECT_THAT(shown, Not(HasSubstr("serve")));
+}
+
+TEST_F(StatusViewTest, ARunHasItsReceipt) {
+  ref_.process = "fetch", ref_.run = 0;
+  RunHistory& run = status_.history.processes["fetch"][0];
+  run.usage.io_read_bytes = 5 << 20, run.usage.io_write_bytes = 0, run.usage.io_reads = 7, run.usage.io_writes = 0;
+  run.usage.io_some_us = 1500000;
+  run.limits = "cpu=1.5 memory=134217728";
+  const std::string shown = text();
+  SCOPED_TRACE(shown);
+  EXPECT_THAT(shown, HasSubstr("exit status 22"));
+  EXPECT_THAT(shown, HasSubstr("0.40 s: 0.25 s itself, 0.15 s in the kernel"));
+  EXPECT_THAT(shown, HasSubstr("12.0 MB"));
+  EXPECT_THAT(shown, HasSubstr("read 5.0 MB in 7 operations, wrote 0 B in 0"));
+  EXPECT_THAT(shown, HasSubstr("1.50 s for disks"));
+  EXPECT_THAT(shown, HasSubstr("cpu=1.5 memory=134217728"));
+}
+
+TEST_F(StatusViewTest, NamesCannotSteerTheTerminal) {
+  status_.view.name = "a\x1b[2Jb";
+  ref_.task_id = "c\x1b[2Jd";
+  EXPECT_THAT(text(), Not(HasSubstr("\x1b")));
+}
+
+TEST_F(StatusViewTest, JsonHasTheReportAndOnRequestTheHistory) {
+  const json few = json::parse(status_json(status_, ref_, kStart + 600, false));
+  EXPECT_EQ(few["task_id"], "web-1");
+  EXPECT_EQ(few["run_folder"], "/w/run");
+  EXPECT_EQ(few["runner_lives"], true);
+  EXPECT_EQ(few["usage"]["wall_seconds"], 600.0);
+  EXPECT_EQ(few["usage"]["io_read_bytes"], nullptr);
+  EXPECT_FALSE(few.contains("history"));
+  const json all = json::parse(status_json(status_, ref_, kStart + 600, true));
+  ASSERT_EQ(all["history"]["points"].size(), 600u);
+  EXPECT_EQ(all["history"]["seconds"], 1);
+  EXPECT_EQ(all["history"]["points"][2]["cpu_user_seconds"], 1.0);
+  EXPECT_EQ(all["history"]["points"][2]["time"], "2026-01-02T03:04:07.000000Z");
+  const json list = json::parse(task_list_json({status_}, kStart + 600));
+  ASSERT_EQ(list.size(), 1u);
+  EXPECT_EQ(list[0]["state"], "ACTIVE");
+  EXPECT_EQ(list[0]["ended"], nullptr);
+}
+
+TEST(Receipt, OfARunIsNullWhereNothingIsKnown) {
+  JsonWriter writer;
+  writer.begin_object();
+  put_receipt(writer, Usage{}, -1);
+  put_lived_under(writer, "");
+  put_advice(writer, {});
+  const json told = json::parse(writer.end_object().take());
+  for (const auto& [name, value] : told["usage"].items()) EXPECT_TRUE(value.is_null()) << name;
+  EXPECT_EQ(told["usage"].size(), std::size(kUsageFields) + 2);
+  EXPECT_EQ(told["limits"], nullptr);
+  EXPECT_THAT(told["advice"], IsEmpty());
+}
+
+TEST(Receipt, AdviceGoesByTheLimitsOfTheEnd) {
+  TaskHistory history = sample_history();
+  RunView view = sample_view();
+  view.limits.memory = 64u << 20;
+  history.usage.memory_peak_bytes = 60 << 20;
+  EXPECT_THAT(advice_of(view, history, kStart + 100), IsEmpty());
+  history.limits = "memory=1073741824";
+  const auto advice = advice_of(view, history, kStart + 100);
+  ASSERT_EQ(advice.size(), 1u);
+  EXPECT_EQ(advice[0].words, "ram 1.0 GB asked, 60.0 MB peak: 96.0 MB would do");
+}
+
+}  // namespace
+}  // namespace dewar
