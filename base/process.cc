@@ -39,7 +39,8 @@ struct Birth {
 };
 
 /// Nothing but system calls, by themselves: what a C library or a sanitizer noted down here would be noted in us.
-[[noreturn, gnu::noinline]] void be_born(Birth& birth) {
+/// Nor may AddressSanitizer mark this frame: the marks would stay on our own stack.
+[[noreturn, gnu::noinline, gnu::no_sanitize_address]] void be_born(Birth& birth) {
   const std::uint64_t default_action[4] = {};  // struct kernel_sigaction: handler, flags, restorer, mask
   for (int number = 1; number < NSIG; ++number) ::syscall(SYS_rt_sigaction, number, default_action, nullptr, 8);
   if (birth.new_session) ::syscall(SYS_setsid);
