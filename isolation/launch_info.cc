@@ -9,7 +9,7 @@ namespace {
 
 constexpr DocumentKind kRecipe{"DWRC", 3, "the recipe"};
 
-enum class Kind : std::uint8_t { kContainer, kAttempt };
+enum class Kind : std::uint8_t { kContainer, kAttempt, kDrain };
 
 Failure refused(const std::string& why) { return fail(std::errc::bad_message, std::string(kRecipe.name) + ": " + why); }
 
@@ -21,9 +21,9 @@ bool sensible(const ContainerRecipe& recipe) {
   return recipe.network <= Network::kBridge;
 }
 
-bool sensible(const AttemptRecipe& recipe) {
-  return recipe.log.destination <= LogDestination::kNone && recipe.log.mode <= LogMode::kRotate && !recipe.argv.empty();
-}
+bool sensible(const AttemptRecipe& recipe) { return sensible(recipe.logs.policy) && !recipe.argv.empty(); }
+
+bool sensible(const DrainRecipe& recipe) { return sensible(recipe.logs.policy); }
 
 template <class T>
 Result<Recipe> decode_body(Decoder& decoder) {
@@ -36,12 +36,18 @@ Result<Recipe> decode_body(Decoder& decoder) {
 
 }  // namespace
 
+bool sensible(const LogPolicy& log) {
+  return log.destination <= LogDestination::kNone && log.mode <= LogMode::kRotate && log.when_full <= WhenFull::kDrop;
+}
+
 std::string encode_recipe(const Recipe& recipe) {
   Encoder body;
   if (const auto* container = std::get_if<ContainerRecipe>(&recipe)) {
     body(Kind::kContainer, *container);
+  } else if (const auto* attempt = std::get_if<AttemptRecipe>(&recipe)) {
+    body(Kind::kAttempt, *attempt);
   } else {
-    body(Kind::kAttempt, std::get<AttemptRecipe>(recipe));
+    body(Kind::kDrain, std::get<DrainRecipe>(recipe));
   }
   return wrap_document(kRecipe, body.bytes());
 }
@@ -55,6 +61,8 @@ Result<Recipe> decode_recipe(std::string_view bytes) {
       return decode_body<ContainerRecipe>(decoder);
     case Kind::kAttempt:
       return decode_body<AttemptRecipe>(decoder);
+    case Kind::kDrain:
+      return decode_body<DrainRecipe>(decoder);
   }
   return refused("it is of an unknown kind");
 }

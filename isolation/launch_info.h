@@ -16,17 +16,46 @@
 
 namespace dewar {
 
+/// Descriptors of the launcher: the ends of the pipes for stdout and stderr.
+inline constexpr int kReadEnds[2] = {5, 6}, kWriteEnds[2] = {7, 8};
+
+/// What launchers ring the runner's bell with: the status file says RUNNING, or that output was lost.
+inline constexpr char kRunningBell = 'r', kLossBell = 'l';
+
 inline constexpr std::uint32_t kIdCount = 65536;  ///< ids of one user namespace
 
 enum class LogDestination : std::uint8_t { kFile, kConsole, kBoth, kNone };
 enum class LogMode : std::uint8_t { kStandard, kRotate };
+/// What becomes of output that cannot be kept as fast as it is written.
+enum class WhenFull : std::uint8_t { kBlock, kDrop };
 
-/// Where a process's stdout and stderr go; Thermos's Logger (reference: docs/task-file.md, "logger").
+/// Where a process's stdout and stderr go; Thermos's Logger (reference: docs/task-file.md, "logger"), and what it
+/// lacks.
 struct LogPolicy {
   LogDestination destination = LogDestination::kFile;
   LogMode mode = LogMode::kStandard;
   std::uint64_t log_size = 100u << 20;  ///< bytes; rotate mode: a file is rotated once it has reached this
   std::uint32_t backups = 5;            ///< rotate mode: stdout.1 … stdout.<backups> are kept
+  bool compress = true;                 ///< rotate mode: those are compressed
+  std::uint64_t rate_limit = 0;         ///< bytes per second, of both streams; 0: none
+  WhenFull when_full = WhenFull::kBlock;
+  bool journald = false;  ///< a copy goes to the host's journal
+};
+
+/// No value that means nothing.
+bool sensible(const LogPolicy& policy);
+
+/// How one run's output is kept.
+struct LogRecipe {
+  LogPolicy policy;
+  std::string folder;            ///< host folder for stdout, stderr and index; exists
+  std::uint64_t quota = 0;       ///< bytes that the output of the whole task may take; 0: no limit
+  std::string counter;           ///< with a quota: what its attempts count in; see isolation/log_quota.h
+  std::uint64_t host_quota = 0;  ///< the same for all tasks of the work dir
+  std::string host_counter;
+  std::string compressor;      ///< absolute path of dewar-compress; empty: nothing is compressed
+  std::string journal;         ///< socket of journald; empty: no copy
+  std::string journal_fields;  ///< "TASK=…\nPROCESS=…\nRUN=…\n": what each of its entries has
 };
 
 enum class MountKind : std::uint8_t {
@@ -67,7 +96,8 @@ struct ContainerRecipe {
 /// Starts one attempt (one run of one process) in a container whose PID 1's pidfd is descriptor 4. The launcher's
 /// parent half stays outside: it reaps the attempt, pumps its output, clears its cgroup when it has ended, and appends
 /// each stage to `status_file`. SIGUSR1 tells it that the attempt is being stopped: then it does not kill what the
-/// ended process has left, but waits until that has ended too.
+/// ended process has left, but waits until that has ended too. While it runs, its descriptors 5 and 6 are those that
+/// read from the pipes, so that a runner that takes over can get them (pidfd_getfd(2)).
 struct AttemptRecipe {
   std::vector<std::string> argv;   ///< argv[0] is the absolute path that is executed
   std::vector<std::string> env;    ///< NAME=VALUE
@@ -82,16 +112,22 @@ struct AttemptRecipe {
   std::string unified_cgroup;           ///< the attempt's leaf in cgroup2; empty: none
   std::vector<std::string> v1_cgroups;  ///< cgroup v1 folders that it joins
   std::string sweep_cgroup;             ///< a leaf of its own, of either version: all in it is killed at the end
-  LogPolicy log;
-  std::string log_folder;       ///< host folder for stdout and stderr; exists
-  std::string status_file;      ///< made by the launcher (O_EXCL); see isolation/attempt_status.h
-  std::string bell;             ///< a FIFO that gets a byte when the status says RUNNING; empty: nobody waits for it
-  std::uint64_t log_quota = 0;  ///< bytes that the output of the whole task may take; 0: no limit
-  std::string log_counter;      ///< with a quota: what its attempts count in; see isolation/log_quota.h
-  bool on_host = false;         ///< a program of ours, not of the task: joins its cgroups but none of its namespaces
+  LogRecipe logs;
+  std::string status_file;  ///< made by the launcher (O_EXCL); see isolation/attempt_status.h
+  std::string bell;         ///< a FIFO that gets one of the bytes above; empty: nobody waits for it
+  bool has_pipes = false;   ///< for stdout and stderr: descriptors 5 and 6 read from them, 7 and 8 write to them
+  bool on_host = false;     ///< a program of ours, not of the task: joins its cgroups but none of its namespaces
 };
 
-using Recipe = std::variant<ContainerRecipe, AttemptRecipe>;
+/// Goes on for an attempt's launcher that was killed: moves what is left in the pipes, descriptors 5 and 6, into the
+/// log, and notes what may be missing.
+struct DrainRecipe {
+  LogRecipe logs;
+  std::string status_file;  ///< of the run; locked meanwhile, so that nobody else does the same
+  bool has_pipes = true;    ///< false: they went with the launcher, and what was in them
+};
+
+using Recipe = std::variant<ContainerRecipe, AttemptRecipe, DrainRecipe>;
 
 /// A recipe with its magic, version, length and CRC-32C.
 std::string encode_recipe(const Recipe& recipe);
@@ -100,7 +136,11 @@ Result<Recipe> decode_recipe(std::string_view bytes);
 
 template <class Coder>
 void code(Coder& c, LogPolicy& v) {
-  c(v.destination, v.mode, v.log_size, v.backups);
+  c(v.destination, v.mode, v.log_size, v.backups, v.compress, v.rate_limit, v.when_full, v.journald);
+}
+template <class Coder>
+void code(Coder& c, LogRecipe& v) {
+  c(v.policy, v.folder, v.quota, v.counter, v.host_quota, v.host_counter, v.compressor, v.journal, v.journal_fields);
 }
 template <class Coder>
 void code(Coder& c, MountOp& v) {
@@ -113,8 +153,11 @@ void code(Coder& c, ContainerRecipe& v) {
 template <class Coder>
 void code(Coder& c, AttemptRecipe& v) {
   c(v.argv, v.env, v.cwd, v.user, v.first_id, v.capabilities, v.rlimits, v.writable, v.oom_score_adj, v.seccomp,
-    v.unified_cgroup, v.v1_cgroups, v.sweep_cgroup, v.log, v.log_folder, v.status_file, v.bell, v.log_quota,
-    v.log_counter, v.on_host);
+    v.unified_cgroup, v.v1_cgroups, v.sweep_cgroup, v.logs, v.status_file, v.bell, v.has_pipes, v.on_host);
+}
+template <class Coder>
+void code(Coder& c, DrainRecipe& v) {
+  c(v.logs, v.status_file, v.has_pipes);
 }
 
 }  // namespace dewar

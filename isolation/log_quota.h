@@ -3,10 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "base/result.h"
-#include "base/unique_fd.h"
 
 namespace dewar {
 
@@ -28,21 +28,29 @@ class LogQuota {
   LogQuota& operator=(LogQuota&& other) noexcept;
   ~LogQuota();
 
+  /// Everything is counted in `outer` too, and has room only where both have some.
+  void within(LogQuota outer);
+
   /// Takes up to `bytes` of what is left and returns how much that was.
   std::uint64_t take(std::uint64_t bytes);
+  /// Counts what is written whether there is room or not.
+  void charge(std::uint64_t bytes);
   /// Gives back what was not written after all, or has been removed.
   void give_back(std::uint64_t bytes);
-  /// Counts what found no room. The first time for the task the file is also written to, which wakes whoever watches it
-  /// by inotify(7).
+  /// Counts what found no room.
   void drop(std::uint64_t bytes);
 
-  std::uint64_t limit() const { return limit_; }
+  /// Is there any limit?
+  bool limits() const { return counters_ != nullptr || outer_; }
+  /// After take() has found too little room: whose was too small, for a person.
+  std::string problem() const;
 
  private:
   struct Counters;
-  UniqueFd file_;
   Counters* counters_ = nullptr;
   std::uint64_t limit_ = 0;
+  std::unique_ptr<LogQuota> outer_;
+  bool outer_is_short_ = false;
 };
 
 /// What is counted so far; nothing at all if there is no such file. Errors: of open(2) other than ENOENT, read(2).

@@ -122,6 +122,13 @@ Result<void> fill_in_host(RunnerSpec& spec, const RunRequest& request) {
   spec.launcher = DEWAR_TRY(find_own_program("dewar-launch"));
   if (std::ranges::any_of(spec.plan.processes, [](const ProcessSpec& process) { return !process.fetch.empty(); }))
     spec.fetcher = DEWAR_TRY(find_own_program("dewar-fetch"));
+  const auto rotates = [&](const ProcessSpec& process) {
+    const LogPolicy& policy = process.logger.value_or(spec.plan.logger);
+    return policy.mode == LogMode::kRotate && policy.compress;
+  };
+  if (std::ranges::any_of(spec.plan.processes, rotates))
+    spec.compressor = DEWAR_TRY(find_own_program("dewar-compress"));
+  spec.log_quota = request.log_quota;
   if (spec.sandbox.enforce_ports && spec.cgroups.unified.empty())
     return fail(
         "enforce_ports needs cgroup2, which this host does not mount; it can be mounted beside v1's controllers");

@@ -21,7 +21,8 @@ struct RunRequest {
   std::map<std::string, std::int64_t> ports;  ///< given ones; the others are allotted
   bool preserve_environment = false;
   std::uint32_t instance = 0;
-  std::string cgroup = {};  ///< the subtree for the task's cgroups, see isolation/cgroup/host.h; empty: it is found
+  std::uint64_t log_quota = 0;  ///< bytes that the logs of all tasks of the work dir may take; 0: any
+  std::string cgroup = {};      ///< the subtree for the task's cgroups, see isolation/cgroup/host.h; empty: it is found
 };
 
 struct PreparedRun {

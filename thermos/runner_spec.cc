@@ -1,18 +1,17 @@
 #include "thermos/runner_spec.h"
 
 #include "base/document.h"
+#include "base/files.h"
 #include "thermos/plan.h"
 
 namespace dewar {
 namespace {
 
-constexpr DocumentKind kDocument{"DWRS", 2, "runner spec"};
+constexpr DocumentKind kDocument{"DWRS", 3, "runner spec"};
 
 Failure unfit(const std::string& words) { return fail(std::errc::bad_message, "runner spec: " + words); }
 
 /// Values that fit the wire but no meaning.
-bool sensible(const LogPolicy& log) { return log.destination <= LogDestination::kNone && log.mode <= LogMode::kRotate; }
-
 Result<void> check(const RunnerSpec& spec) {
   bool sane = spec.sandbox.network <= Network::kBridge && sensible(spec.plan.logger);
   for (const ProcessSpec& process : spec.plan.processes)
@@ -28,6 +27,12 @@ Result<void> check(const RunnerSpec& spec) {
 
 std::string fetch_file(const std::string& run_folder, const std::string& process, const std::string& what) {
   return run_folder + "/fetch/" + process + "." + what;
+}
+
+std::string host_log_counter(const RunnerSpec& spec) {
+  std::string folder = spec.run_folder;
+  for (int level = 0; level < 8; ++level) folder = parent_of(folder);  // see RunnerSpec::run_folder
+  return folder + "/log.used";
 }
 
 std::vector<std::string> disk_folders(const RunnerSpec& spec) {

@@ -16,13 +16,14 @@
 #include "agent/cli/work_dir.h"
 #include "base/clock.h"
 #include "base/files.h"
+#include "base/units.h"
 #include "thermos/prepare.h"
 
 namespace dewar {
 namespace {
 
 struct RunOptions {
-  std::string file, work_dir, task_id, user, cgroup;
+  std::string file, work_dir, task_id, user, cgroup, log_quota;
   std::vector<std::string> ports;
   bool keep = false, preserve_environment = false;
   OutputForm form = OutputForm::kTable;
@@ -96,6 +97,11 @@ ExitCode run_task(const RunOptions& options) {
   if (!options.task_id.empty()) {
     if (auto valid = check_task_id(options.task_id); !valid) return refuse(valid.error().message());
   }
+  if (!options.log_quota.empty()) {
+    const auto bytes = parse_bytes(options.log_quota);
+    if (!bytes) return refuse("--log-quota: " + bytes.error().message());
+    request.log_quota = *bytes;
+  }
   const auto task = read_task_file(options.file);
   if (!task) return ExitCode::kUsage;
   if (::geteuid() != 0) {
@@ -142,6 +148,10 @@ void add_run(CLI::App& app, ExitCode& exit_code) {
                   "where the task's cgroups go; default: the unit we run in if it is delegated, else the top")
       ->type_name("PATH")
       ->envname("DEWAR_CGROUP");
+  run->add_option("--log-quota", options->log_quota,
+                  "bytes that the logs of all tasks in the work dir may take, such as 10GB; default: any")
+      ->type_name("SIZE")
+      ->envname("DEWAR_LOG_QUOTA");
   run->add_flag("--keep", options->keep, "never collect the work folder (a default one goes a day after SUCCESS)");
   run->add_option("-o,--output", options->form,
                   "table (default), json (one object at the end), jsonl (and one per event)")

@@ -7,6 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <memory>
+
 #include "base/clock.h"
 #include "base/files.h"
 #include "isolation/attempt_status.h"
@@ -16,6 +18,7 @@
 #include "isolation/launch/report.h"
 #include "isolation/launch/steps.h"
 #include "isolation/launch/sweep.h"
+#include "isolation/log_pipe.h"
 
 namespace dewar {
 namespace {
@@ -52,54 +55,58 @@ bool refuse(AttemptStatus& status, const char* step, std::string detail = {}) {
 }
 
 /// A FIFO is opened only while somebody reads it: where no runner lives, nobody waits.
-void ring(const std::string& bell) {
+void ring(const std::string& bell, char what) {
   if (bell.empty()) return;
   const UniqueFd fifo(::open(bell.c_str(), O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC));
-  if (fifo) (void)!::write(fifo.get(), "", 1);  // full: it will be heard anyway
+  if (fifo) (void)!::write(fifo.get(), &what, 1);  // full: it will be heard anyway
 }
 
 /// Both streams: our ends, and what becomes the child's 1 and 2.
 struct Output {
-  UniqueFd folder;
-  LogQuota quota;
+  std::unique_ptr<RunLog> log;
   std::vector<LogStream> streams;
   UniqueFd writers[2];
   int child[2] = {-1, -1};
 };
 
 bool open_output(const AttemptRecipe& recipe, Output& output, AttemptStatus& status) {
-  const LogDestination to = recipe.log.destination;
+  const LogDestination to = recipe.logs.policy.destination;
   if (to == LogDestination::kNone) return true;
   if (to == LogDestination::kConsole) {
     output.child[0] = 1, output.child[1] = 2;
     return true;
   }
-  output.folder.reset(::open(recipe.log_folder.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!output.folder) return refuse(status, step::kOpenLogs, recipe.log_folder);
-  if (recipe.log_quota > 0) {
-    auto quota = LogQuota::open(recipe.log_counter, recipe.log_quota);
-    if (!quota) {
-      errno = quota.error().code.value();
-      return refuse(status, step::kOpenLogs, recipe.log_counter);
-    }
-    output.quota = std::move(quota).take();
+  std::string subject;
+  auto log = RunLog::open(recipe.logs, LogFile::Begin::kNew, subject);
+  if (!log) {
+    errno = log.error().code.value();
+    return refuse(status, step::kOpenLogs, subject);
   }
-  for (const int number : {1, 2}) {
+  output.log = std::move(log).take();
+  for (const int number : {0, 1}) {
     LogStream stream;
-    stream.name = number == 1 ? "stdout" : "stderr";
-    if (to == LogDestination::kBoth) stream.console = number;
-    auto file = LogFile::open(output.folder, stream.name, recipe.log, recipe.user, output.quota);
-    if (!file) {
-      errno = file.error().code.value();
-      return refuse(status, step::kOpenLogs, recipe.log_folder + "/" + stream.name);
+    stream.id = static_cast<OutputStream>(number + 1);
+    if (to == LogDestination::kBoth) stream.console = number + 1;
+    UniqueFd& writer = output.writers[number];
+    if (recipe.has_pipes) {
+      stream.pipe.reset(kReadEnds[number]);
+      writer.reset(kWriteEnds[number]);
+    } else {
+      auto pipe = make_log_pipe();
+      if (!pipe) return refuse(status, step::kPipe, std::string(file_name(stream.id)));
+      stream.pipe = std::move(pipe->reader);
+      writer = std::move(pipe->writer);
     }
-    stream.file = std::move(file).take();
-    UniqueFd& writer = output.writers[number - 1];
-    if (!make_log_pipe(stream.pipe, writer)) return refuse(status, step::kPipe, stream.name);
-    output.child[number - 1] = writer.get();
+    output.child[number] = writer.get();
     output.streams.push_back(std::move(stream));
   }
   return true;
+}
+
+/// Children that are born from here on, and threads, belong to us and not into the container.
+bool leave_pid_namespace() {
+  const auto self = open_child(::getpid());
+  return self && ::setns(self->get(), CLONE_NEWPID) == 0;
 }
 
 /// Starts the child and waits until it has executed its program. On success `pidfd` is the attempt's.
@@ -117,6 +124,13 @@ bool start(const AttemptRecipe& recipe, const UniqueFd& container, const Output&
     return refuse(status, step::kEnterPidNamespace);  // for children only
   const pid_t pid = clone_child(0, cgroup.get(), pidfd);
   if (pid < 0) return refuse(status, step::kClone, recipe.unified_cgroup);
+  if (pid > 0 && !recipe.on_host && !leave_pid_namespace()) {
+    const int error = errno;
+    ::kill(pid, SIGKILL);
+    retry_eintr([&] { return ::waitpid(pid, nullptr, 0); });
+    errno = error;
+    return refuse(status, step::kEnterPidNamespace);
+  }
   if (pid == 0) become_attempt(recipe, {writer.get(), output.child[0], output.child[1]});
 
   writer.reset();
@@ -184,15 +198,18 @@ int stay_with_attempt(AttemptRecipe recipe, UniqueFd pipe, UniqueFd container) {
     return file.append(status) ? 0 : 1;
   }
   (void)file.append(status);
-  ring(recipe.bell);
+  ring(recipe.bell, kRunningBell);
   for (UniqueFd& writer : output.writers) writer.reset();
   pipe.reset();
   container.reset();
-  const std::string cgroup = std::move(recipe.sweep_cgroup);
+  const std::string cgroup = std::move(recipe.sweep_cgroup), bell = std::move(recipe.bell);
   recipe = {};
   ::malloc_trim(0);  // from here on we are many and mostly asleep
 
-  LogPump pump(std::move(output.streams));
+  LogPump pump(std::move(output.streams), std::move(output.log), [&](const std::string& losses) {
+    status.log_error = losses;
+    if (file.append(status)) ring(bell, kLossBell);
+  });
   pump.run_until_ended(pidfd.get());
   note_end(pidfd, status);
   if (was_told_to_stop()) outlast_leftovers(cgroup, pump, status);

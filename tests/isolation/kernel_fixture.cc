@@ -205,9 +205,9 @@ ContainerTest::Running ContainerTest::start(const Container& container, const st
   recipe.unified_cgroup = leaf->unified();
   recipe.v1_cgroups = leaf->v1_folders();
   recipe.sweep_cgroup = leaf->sweep_folder();
-  recipe.log_folder = folder("logs/" + name);
+  recipe.logs.folder = folder("logs/" + name);
   recipe.status_file = folder("attempts/" + name);
-  EXPECT_TRUE(make_dirs(recipe.log_folder));
+  EXPECT_TRUE(make_dirs(recipe.logs.folder));
   change(recipe);
 
   int ends[2];
@@ -230,7 +230,7 @@ Ended ContainerTest::finish(Running running) {
   EXPECT_TRUE(status && status->stage == AttemptStage::kEnded)
       << (status ? explain_step(status->step, status->error, status->detail) : "no status");
   EXPECT_TRUE(running.leaf.remove());
-  return {status ? status->return_code : -1, slurp(running.recipe.log_folder + "/stdout")};
+  return {status ? status->return_code : -1, slurp(running.recipe.logs.folder + "/stdout")};
 }
 
 }  // namespace dewar

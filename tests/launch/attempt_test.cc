@@ -135,8 +135,9 @@ TEST_F(AttemptTest, RunsAsItsUserWithExactlyItsGroups) {
   EXPECT_EQ(out(), "65534\n65534\n65534 4 5\n");
   EXPECT_NE(status.return_code, 0) << "root's folder was writable";
   struct stat info {};
-  ASSERT_EQ(::stat((recipe.log_folder + "/stdout").c_str(), &info), 0);
-  EXPECT_EQ(info.st_uid, kNobody);
+  ASSERT_EQ(::stat((recipe.logs.folder + "/stdout").c_str(), &info), 0);
+  EXPECT_EQ(info.st_uid, 0u) << "what a process has written is not its own to change";
+  EXPECT_EQ(info.st_mode & 07777, 0644u);
 }
 
 TEST_F(AttemptTest, CanGainNoPrivileges) {

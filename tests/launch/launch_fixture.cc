@@ -167,8 +167,8 @@ AttemptRecipe LaunchTest::attempt_recipe(const std::string& script) {
     recipe.sweep_cgroup = v1_leaf();
     recipe.v1_cgroups = {recipe.sweep_cgroup};
   }
-  recipe.log_folder = scratch_ + "/logs/" + number;
-  EXPECT_TRUE(make_dirs(recipe.log_folder));
+  recipe.logs.folder = scratch_ + "/logs/" + number;
+  EXPECT_TRUE(make_dirs(recipe.logs.folder));
   recipe.status_file = scratch_ + "/attempts/" + number;
   return recipe;
 }

@@ -31,12 +31,12 @@ AttemptRecipe full_attempt() {
   recipe.unified_cgroup = "/u";
   recipe.v1_cgroups = {"/m", "/c"};
   recipe.sweep_cgroup = "/m";
-  recipe.log = {LogDestination::kBoth, LogMode::kRotate, 1 << 20, 3};
-  recipe.log_folder = "/logs/web/0";
+  recipe.logs.policy = {LogDestination::kBoth, LogMode::kRotate, 1 << 20, 3};
+  recipe.logs.folder = "/logs/web/0";
   recipe.status_file = "/attempts/web.0";
   recipe.bell = "/bell";
-  recipe.log_quota = 10 << 20;
-  recipe.log_counter = "/log.used";
+  recipe.logs.quota = 10 << 20;
+  recipe.logs.counter = "/log.used";
   recipe.on_host = true;
   return recipe;
 }
@@ -80,15 +80,15 @@ TEST(RecipeCodec, CarriesEveryFieldOfAnAttempt) {
   EXPECT_EQ(read.unified_cgroup, "/u");
   EXPECT_EQ(read.v1_cgroups, written.v1_cgroups);
   EXPECT_EQ(read.sweep_cgroup, "/m");
-  EXPECT_EQ(read.log.destination, LogDestination::kBoth);
-  EXPECT_EQ(read.log.mode, LogMode::kRotate);
-  EXPECT_EQ(read.log.log_size, 1u << 20);
-  EXPECT_EQ(read.log.backups, 3u);
-  EXPECT_EQ(read.log_folder, "/logs/web/0");
+  EXPECT_EQ(read.logs.policy.destination, LogDestination::kBoth);
+  EXPECT_EQ(read.logs.policy.mode, LogMode::kRotate);
+  EXPECT_EQ(read.logs.policy.log_size, 1u << 20);
+  EXPECT_EQ(read.logs.policy.backups, 3u);
+  EXPECT_EQ(read.logs.folder, "/logs/web/0");
   EXPECT_EQ(read.status_file, "/attempts/web.0");
   EXPECT_EQ(read.bell, "/bell");
-  EXPECT_EQ(read.log_quota, 10u << 20);
-  EXPECT_EQ(read.log_counter, "/log.used");
+  EXPECT_EQ(read.logs.quota, 10u << 20);
+  EXPECT_EQ(read.logs.counter, "/log.used");
   EXPECT_TRUE(read.on_host);
 }
 
@@ -136,10 +136,10 @@ TEST(RecipeCodec, RefusesBytesLeftOverBehindAGoodChecksum) {
 
 TEST(RecipeCodec, RefusesValuesWithoutAMeaning) {
   AttemptRecipe strange_mode = full_attempt();
-  strange_mode.log.mode = static_cast<LogMode>(9);
+  strange_mode.logs.policy.mode = static_cast<LogMode>(9);
   EXPECT_FALSE(decode_recipe(encode_recipe(strange_mode)));
   AttemptRecipe strange_destination = full_attempt();
-  strange_destination.log.destination = static_cast<LogDestination>(9);
+  strange_destination.logs.policy.destination = static_cast<LogDestination>(9);
   EXPECT_FALSE(decode_recipe(encode_recipe(strange_destination)));
   AttemptRecipe no_program = full_attempt();
   no_program.argv.clear();

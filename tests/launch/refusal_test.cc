@@ -67,16 +67,16 @@ TEST_F(AttemptRefusal, EntersNoFolderThroughProc) {
 
 TEST_F(AttemptRefusal, NamesAMissingLogFolder) {
   AttemptRecipe asked = recipe();
-  asked.log_folder = scratch() + "/none";
-  expect_refused(asked, "open_logs", ENOENT, asked.log_folder);
+  asked.logs.folder = scratch() + "/none";
+  expect_refused(asked, "open_logs", ENOENT, asked.logs.folder);
 }
 
 TEST_F(AttemptRefusal, WritesNoLogThroughASymlink) {
   AttemptRecipe asked = recipe();
   const std::string victim = scratch() + "/victim";
   ASSERT_TRUE(replace_file(victim, "untouched"));
-  ASSERT_EQ(::symlink(victim.c_str(), (asked.log_folder + "/stderr").c_str()), 0);
-  expect_refused(asked, "open_logs", ELOOP, asked.log_folder + "/stderr");
+  ASSERT_EQ(::symlink(victim.c_str(), (asked.logs.folder + "/stderr").c_str()), 0);
+  expect_refused(asked, "open_logs", ELOOP, asked.logs.folder + "/stderr");
   EXPECT_EQ(slurp(victim), "untouched");
 }
 

@@ -65,7 +65,10 @@ bool may_include(const std::string& path, const std::string& what) {
                                "isolation/landlock.h",
                                "isolation/attempt_status.h",
                                "isolation/sandbox_spec.h",
-                               "isolation/log_quota.h"};
+                               "isolation/log_index.h",
+                               "isolation/log_pipe.h",
+                               "isolation/log_quota.h",
+                               "isolation/old_runs.h"};
     return std::ranges::any_of(kSeen, begins);
   }
   const std::string room = room_of(path);

@@ -96,6 +96,10 @@ TEST(Complaints, OfWrongTypesSayWhatIsWantedAndWhatWasFound) {
   EXPECT_EQ(one("constraints: [x]"), "2:15: this item must be a map of fields, found 'x'");
   EXPECT_EQ(one("logger: {destination: printer}"),
             "2:23: 'destination' must be one of file, console, both, none, found 'printer'");
+  EXPECT_EQ(one("logger: {when_full: wait}"), "2:21: 'when_full' must be one of block, drop, found 'wait'");
+  EXPECT_EQ(one("logger: {rate_limit: 0}"), "2:22: 'rate_limit' must be at least 1 B, found '0'");
+  EXPECT_EQ(one("logger: {journald: maybe}"), "2:20: 'journald' must be true or false, found 'maybe'");
+  EXPECT_EQ(one("logger: {mode: rotate, rotate: {compress: 7}}"), "2:43: 'compress' must be true or false, found '7'");
   EXPECT_EQ(one("logger: {mode: rotate, rotate: {backups: 0}}"),
             "2:42: 'backups' must be a whole number from 1 to 10000, found '0'");
 }

@@ -2,6 +2,7 @@
 #include <chrono>
 
 #include "tests/spec/reading.h"
+#include "thermos/spec/bind.h"
 
 namespace dewar {
 namespace {
@@ -106,6 +107,27 @@ processes:
   EXPECT_EQ(task.processes[1].logger->destination, LogDestination::kFile);
   EXPECT_EQ(task.processes[1].logger->log_size, 100u << 20);
   EXPECT_EQ(task.processes[1].logger->backups, 5u);
+}
+
+TEST(Reader, ALoggersLimits) {
+  const TaskSpec task = task_of(R"(
+logger: {rate_limit: 2MB, when_full: drop, journald: true, mode: rotate, rotate: {compress: false}}
+processes: [{name: a, cmdline: x, logger: {mode: rotate}}]
+)");
+  EXPECT_EQ(task.logger.rate_limit, 2u << 20);
+  EXPECT_EQ(task.logger.when_full, WhenFull::kDrop);
+  EXPECT_TRUE(task.logger.journald);
+  EXPECT_FALSE(task.logger.compress);
+  const LogPolicy& usual = *task.processes[0].logger;
+  EXPECT_EQ(usual.rate_limit, 0u);
+  EXPECT_EQ(usual.when_full, WhenFull::kBlock);
+  EXPECT_FALSE(usual.journald);
+  EXPECT_TRUE(usual.compress);
+  const TaskSpec again = task_of(task_json(task));
+  EXPECT_EQ(again.logger.rate_limit, 2u << 20);
+  EXPECT_EQ(again.logger.when_full, WhenFull::kDrop);
+  EXPECT_TRUE(again.logger.journald);
+  EXPECT_FALSE(again.logger.compress);
 }
 
 TEST(Reader, GathersEveryPortThatIsNamedOrReferenced) {

@@ -9,7 +9,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -146,6 +148,20 @@ int huge(long bytes) {
   return 0;
 }
 
+/// count FILE: writes lines with ascending numbers for ever, and keeps in FILE (8 bytes) how many write(2) has taken.
+int count(const char* file) {
+  const int fd = ::open(file, O_RDWR | O_CLOEXEC);
+  void* memory = ::mmap(nullptr, sizeof(std::uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (memory == MAP_FAILED) return 1;
+  auto* written = static_cast<std::atomic<std::uint64_t>*>(memory);
+  char line[32];
+  for (std::uint64_t n = 0;; ++n) {
+    const int size = std::snprintf(line, sizeof line, "%lu\n", n);
+    if (::write(1, line, static_cast<size_t>(size)) != size) return 1;
+    written->store(n + 1);
+  }
+}
+
 /// direct BYTES: writes so much, past the page cache, to the file "direct" in its working directory, 64 KiB at a time;
 /// prints the milliseconds that it took.
 int direct(long bytes) {
@@ -204,6 +220,7 @@ int main(int argc, char** argv) {
       {"direct", direct},
       {"devices", [&](long) { return argc > 2 ? devices(argv[2]) : 1; }},
       {"wait", [](long) { return wait_for_ever(); }},
+      {"count", [&](long) { return argc > 2 ? count(argv[2]) : 1; }},
       {"uid", [](long) { return std::printf("%u %u\n", ::getuid(), ::geteuid()) < 0; }},
   };
   const auto act = argc > 1 ? acts.find(argv[1]) : acts.end();

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -9,6 +10,8 @@
 
 #include "base/files.h"
 #include "fetcher/request.h"
+#include "isolation/launch_info.h"
+#include "isolation/log_pipe.h"
 #include "isolation/root.h"
 
 namespace dewar {
@@ -86,6 +89,29 @@ void be_process(const RunnerSpec& spec, const ProcessSpec& process, AttemptRecip
   recipe.seccomp = spec.seccomp;
 }
 
+constexpr const char* kJournalSocket = "/run/systemd/journal/socket";
+
+bool keeps_files(const LogPolicy& policy) {
+  return policy.destination == LogDestination::kFile || policy.destination == LogDestination::kBoth;
+}
+
+LogRecipe log_recipe(const RunnerSpec& spec, const ProcessSpec& process, int run) {
+  LogRecipe logs;
+  logs.policy = process.logger.value_or(spec.plan.logger);
+  logs.folder = log_folder(spec, process.name, run);
+  logs.quota = spec.sandbox.disk.logs;
+  if (logs.quota > 0) logs.counter = log_counter(spec);
+  logs.host_quota = spec.log_quota;
+  if (logs.host_quota > 0) logs.host_counter = host_log_counter(spec);
+  if (logs.policy.mode == LogMode::kRotate && logs.policy.compress) logs.compressor = spec.compressor;
+  if (logs.policy.journald) {
+    logs.journal = kJournalSocket;
+    logs.journal_fields = "TASK=" + spec.task_id + "\nPROCESS=" + process.name + "\nRUN=" + std::to_string(run) +
+                          "\nSYSLOG_IDENTIFIER=" + process.name + "\n";
+  }
+  return logs;
+}
+
 AttemptRecipe make_recipe(const RunnerSpec& spec, const ProcessSpec& process, int run, const Cgroup& leaf) {
   AttemptRecipe recipe;
   if (process.fetch.empty()) {
@@ -96,12 +122,10 @@ AttemptRecipe make_recipe(const RunnerSpec& spec, const ProcessSpec& process, in
   recipe.unified_cgroup = leaf.unified();
   recipe.v1_cgroups = leaf.v1_folders();
   recipe.sweep_cgroup = leaf.sweep_folder();
-  recipe.log = process.logger.value_or(spec.plan.logger);
-  recipe.log_folder = log_folder(spec, process.name, run);
+  recipe.logs = log_recipe(spec, process, run);
+  recipe.has_pipes = keeps_files(recipe.logs.policy);
   recipe.status_file = status_file(spec, process.name, run);
   recipe.bell = launchers_bell(spec);
-  recipe.log_quota = spec.sandbox.disk.logs;
-  if (recipe.log_quota > 0) recipe.log_counter = log_counter(spec);
   return recipe;
 }
 
@@ -127,6 +151,15 @@ std::string process_of_leaf(const RunnerSpec& spec, const std::string& leaf) {
   return "";
 }
 
+Spawn Attempt::launcher_for(const RunnerSpec& spec, const Attempt& attempt, const UniqueFd& recipe, int second) {
+  Spawn launcher;
+  launcher.program = spec.launcher;
+  launcher.argv = {"dewar-launch", spec.task_id + "/" + attempt.process_ + "#" + std::to_string(attempt.run_)};
+  launcher.fds = {-1, STDOUT_FILENO, STDERR_FILENO, recipe.get(), second};
+  launcher.new_session = true;
+  return launcher;
+}
+
 Result<Attempt> Attempt::start(const RunnerSpec& spec, const Container& container, const ProcessSpec& process,
                                int run) {
   Attempt attempt;
@@ -136,7 +169,8 @@ Result<Attempt> Attempt::start(const RunnerSpec& spec, const Container& containe
   DEWAR_TRY(make_dirs(log_folder(spec, process.name, run)));
   attempt.leaf_ = DEWAR_TRY(make_leaf(container.cgroup(), leaf_name(spec, process.name, run)));
 
-  attempt.recipe_ = encode_recipe(make_recipe(spec, process, run, *attempt.leaf_));
+  const AttemptRecipe recipe = make_recipe(spec, process, run, *attempt.leaf_);
+  attempt.recipe_ = encode_recipe(recipe);
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("make a pipe");
   const UniqueFd read_end(ends[0]);
@@ -144,11 +178,15 @@ Result<Attempt> Attempt::start(const RunnerSpec& spec, const Container& containe
   const int size = static_cast<int>(attempt.recipe_.size());
   if (size > 65536 && ::fcntl(ends[1], F_SETPIPE_SZ, size) < 0) return fail_errno("widen the recipe's pipe");
 
-  Spawn launcher;
-  launcher.program = spec.launcher;
-  launcher.argv = {"dewar-launch", spec.task_id + "/" + process.name + "#" + std::to_string(run)};
-  launcher.fds = {-1, STDOUT_FILENO, STDERR_FILENO, read_end.get(), container.init().get()};
-  launcher.new_session = true;
+  Spawn launcher = launcher_for(spec, attempt, read_end, container.init().get());
+  LogPipe out, err;
+  if (recipe.has_pipes) {
+    out = DEWAR_TRY(make_log_pipe());
+    err = DEWAR_TRY(make_log_pipe());
+    for (const UniqueFd* end : {&out.reader, &err.reader, &out.writer, &err.writer}) launcher.fds.push_back(end->get());
+    attempt.output_[0] = std::move(out.reader);
+    attempt.output_[1] = std::move(err.reader);
+  }
   const pid_t pid = DEWAR_TRY(spawn(launcher));
   attempt.pidfd_ = DEWAR_TRY(open_child(pid));
   attempt.launcher_ = DEWAR_TRY(identify(pid));
@@ -164,9 +202,47 @@ Attempt Attempt::adopt(const RunnerSpec& spec, const Container& container, const
   attempt.running_told_ = history.state == ProcessState::kRunning;
   attempt.launcher_ = {history.coordinator_pid.value_or(0), history.coordinator_start.value_or(0)};
   if (auto pidfd = open_process(attempt.launcher_)) attempt.pidfd_ = std::move(pidfd).take();
+  if (attempt.pidfd_ && keeps_files(process.logger.value_or(spec.plan.logger))) attempt.take_output();
   if (auto leaf = container.cgroup().find_leaf(leaf_name(spec, process.name, run)))
     attempt.leaf_ = std::move(leaf).take();
   return attempt;
+}
+
+/// The ends that read from the pipes, from the launcher that has them. Without CAP_SYS_PTRACE it cannot be had.
+void Attempt::take_output() {
+  for (const int stream : {0, 1}) {
+    UniqueFd end(static_cast<int>(::syscall(SYS_pidfd_getfd, pidfd_.get(), kReadEnds[stream], 0)));
+    struct stat info {};
+    if (end && ::fstat(end.get(), &info) == 0 && S_ISFIFO(info.st_mode)) output_[stream] = std::move(end);
+  }
+}
+
+Result<bool> Attempt::succeed_launcher(const RunnerSpec& spec, const ProcessSpec& process) {
+  const auto told = status();
+  const bool has_told_end = !told || told->stage == AttemptStage::kEnded || told->stage == AttemptStage::kRefused;
+  if (succeeded_ || has_told_end || !keeps_files(process.logger.value_or(spec.plan.logger))) return false;
+  succeeded_ = true;
+  reap();
+  if (leaf_) (void)leaf_->kill_all(kSweepTimeoutMs);  // or they would go on writing
+  const bool has_pipes = output_[0] && output_[1];
+  const std::string recipe = encode_recipe(DrainRecipe{log_recipe(spec, process, run_), status_file_, has_pipes});
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("make a pipe");
+  const UniqueFd read_end(ends[0]);
+  UniqueFd write_end(ends[1]);
+  DEWAR_TRY(write_all(write_end.get(), recipe, "recipe"));  // fits a pipe
+  write_end.reset();
+  Spawn launcher = launcher_for(spec, *this, read_end, -1);
+  if (has_pipes) launcher.fds.insert(launcher.fds.end(), {output_[0].get(), output_[1].get()});
+  const pid_t pid = DEWAR_TRY(spawn(launcher));
+  pidfd_ = DEWAR_TRY(open_child(pid));
+  output_[0].reset(), output_[1].reset();
+  return true;
+}
+
+void Attempt::reap() {
+  siginfo_t info{};
+  if (pidfd_) ::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG);  // ECHILD: another's child
 }
 
 Result<void> Attempt::go() {
@@ -199,10 +275,7 @@ void Attempt::deliver() {
 }
 
 void Attempt::clear() {
-  if (pidfd_) {
-    siginfo_t info{};
-    ::waitid(P_PIDFD, static_cast<id_t>(pidfd_.get()), &info, WEXITED | WNOHANG);  // ECHILD if an earlier runner's
-  }
+  reap();
   if (!leaf_) return;
   // What the launcher could not kill either is stuck: then the loop does not wait for it once more.
   const auto told = status();

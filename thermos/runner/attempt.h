@@ -26,6 +26,11 @@ class Attempt {
   static Attempt adopt(const RunnerSpec& spec, const Container& container, const ProcessSpec& process, int run,
                        const RunHistory& history);
 
+  /// After has_ended() of a launcher that did not live to tell the end: kills what is left of the run and starts
+  /// another launcher, which brings what is in the pipes into the log; pidfd() is that one's now. False if there is no
+  /// need.
+  Result<bool> succeed_launcher(const RunnerSpec& spec, const ProcessSpec& process);
+
   /// Hands the recipe over. Call it once the checkpoint says FORKED.
   Result<void> go();
 
@@ -51,15 +56,22 @@ class Attempt {
   void clear();
   void remove_leaf();
 
+  std::string losses_told;  ///< AttemptStatus::log_error as it was told
+
  private:
+  static Spawn launcher_for(const RunnerSpec& spec, const Attempt& attempt, const UniqueFd& recipe, int second);
+  void take_output();
+  void reap();
+
   std::string process_, status_file_;
   int run_ = 0;
   ProcessId launcher_;
   UniqueFd pidfd_, recipe_pipe_;
+  UniqueFd output_[2];  ///< read from the pipes of stdout and stderr, so that nothing in them dies with the launcher
   std::string recipe_;
   std::optional<Cgroup> leaf_;
   int pending_signal_ = 0;
-  bool running_told_ = false;
+  bool running_told_ = false, succeeded_ = false;
 };
 
 /// The process whose run has this leaf, or empty.

@@ -132,11 +132,14 @@ Result<void> Runner::watch_launchers() {
   bell_ = DEWAR_TRY(open_file(path, O_RDWR | O_NONBLOCK | O_NOFOLLOW));  // we write too: then it never ends
   return loop_.watch(bell_.get(), [this] {
     char rings[4096];
-    while (::read(bell_.get(), rings, sizeof rings) > 0) {
-    }
+    bool lost = false;
+    for (ssize_t n = 0; (n = ::read(bell_.get(), rings, sizeof rings)) > 0;)
+      lost = lost || std::string_view(rings, static_cast<std::size_t>(n)).find(kLossBell) != std::string_view::npos;
     for (auto& [key, attempt] : attempts_) {
-      if (attempt.running_told()) continue;
-      if (const auto status = attempt.status()) tell_running(attempt, *status);
+      if (attempt.running_told() && !lost) continue;
+      const auto status = attempt.status();
+      if (status) tell_running(attempt, *status);
+      if (status) tell_losses(attempt, *status);
     }
   });
 }
@@ -344,6 +347,14 @@ void Runner::tell_running(Attempt& attempt, const AttemptStatus& status) {
   for (const auto& watcher : watchers_) watcher->run_running(attempt.process(), attempt.run(), status.pid);
 }
 
+/// Once when the launcher has told of them, and in the end what they have come to.
+void Runner::tell_losses(Attempt& attempt, const AttemptStatus& status) {
+  if (attempt.losses_told == status.log_error) return;
+  attempt.losses_told = status.log_error;
+  tell({0, "output", attempt.process(), attempt.run(), status.log_error});
+  for (const auto& watcher : watchers_) watcher->output_lost();
+}
+
 void Runner::launcher_ended(const Key& key) {
   auto node = attempts_.extract(key);
   if (node.empty()) return;
@@ -351,6 +362,9 @@ void Runner::launcher_ended(const Key& key) {
   if (attempt.pidfd()) loop_.unwatch(attempt.pidfd().get());
   const auto status = attempt.status();
   if (status) tell_running(attempt, *status);
+  const auto succeeded = attempt.succeed_launcher(spec_, process_spec(key.first));
+  if (!succeeded) log_.line("process '" + key.first + "': its output may not be whole: " + succeeded.error().message());
+  if (succeeded && *succeeded) return watch(std::move(attempt));
   attempt.clear();
   const Usage used = usage_ ? usage_->ended(attempt) : Usage{};
   attempt.remove_leaf();
@@ -368,7 +382,7 @@ void Runner::launcher_ended(const Key& key) {
     machine_.refused(key.first, key.second, words, status->stop_time > 0 ? status->stop_time : clock_.wall());
     return;
   }
-  if (status && !status->log_error.empty()) log_.line("process '" + key.first + "': output lost: " + status->log_error);
+  if (status) tell_losses(attempt, *status);
   if (status && status->leftovers > 0)
     tell({0, "leftovers", key.first, key.second,
           std::to_string(status->leftovers) + (status->leftovers == 1

@@ -71,6 +71,7 @@ class Runner final : private TaskEffects {
   // What happens in the kernel
   void watch(Attempt attempt);
   void tell_running(Attempt& attempt, const AttemptStatus& status);
+  void tell_losses(Attempt& attempt, const AttemptStatus& status);
   void launcher_ended(const Key& key);
   void container_ended();
   std::string change_limits(const std::string& words);

@@ -38,6 +38,8 @@ class Watcher {
   virtual void run_ended(const std::string& /*process*/, const Usage&) {}
   /// What the task has used by now. For whatever is looked at now and then: an idle runner has no other timer.
   virtual void each_second(const Usage& /*task*/) {}
+  /// A run has lost output, and this was just told.
+  virtual void output_lost() {}
   /// The sandbox has died; the machine hears of it next.
   virtual void sandbox_ended() {}
   /// Adds to the whole task's usage what its cgroup does not tell, or forgets with a run's.

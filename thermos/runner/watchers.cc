@@ -4,8 +4,8 @@
 
 #include "thermos/runner/disk_watch.h"
 #include "thermos/runner/fetch_watch.h"
+#include "thermos/runner/log_keeper.h"
 #include "thermos/runner/memory_watch.h"
-#include "thermos/runner/output_watch.h"
 #include "thermos/runner/port_watch.h"
 #include "thermos/runner/time_watch.h"
 
@@ -18,11 +18,11 @@ std::vector<std::unique_ptr<Watcher>> make_watchers(const WatchContext& context)
   if (!context.spec.fetcher.empty()) watchers.push_back(std::make_unique<FetchWatch>(context));
   if (network == Network::kHost) watchers.push_back(std::make_unique<PortWatch>(context));
   if (network == Network::kBridge) tell_network(context);
+  if (context.spec.log_quota > 0) watchers.push_back(std::make_unique<LogKeeper>(context));
   if (auto disk = watch_disk(context)) watchers.push_back(std::move(disk));
   const auto limited = [](const ProcessSpec& process) { return process.time_limit > Duration{}; };
   if (context.spec.plan.time_limit > Duration{} || std::ranges::any_of(context.spec.plan.processes, limited))
     watchers.push_back(std::make_unique<TimeWatch>(context));
-  if (context.spec.sandbox.disk.logs > 0) watchers.push_back(std::make_unique<OutputWatch>(context));
   return watchers;
 }
 

@@ -19,6 +19,7 @@ void scoped_fields(Reading& reading, const Node& map, const Field<T> (&table)[N]
 constexpr Field<LogPolicy> kRotateFields[] = {
     {"log_size", [](Reading& r, const Node& n, LogPolicy& p) { r.bytes(n, p.log_size, 1); }},
     {"backups", whole_field<&LogPolicy::backups, 1, 10'000>},
+    {"compress", truth_field<&LogPolicy::compress>},
 };
 
 constexpr Field<LogPolicy> kLoggerFields[] = {
@@ -35,6 +36,12 @@ constexpr Field<LogPolicy> kLoggerFields[] = {
        r.choice(n, p.mode, {{"standard", LogMode::kStandard}, {"rotate", LogMode::kRotate}});
      }},
     {"rotate", [](Reading& r, const Node& n, LogPolicy& p) { r.fields(n, kRotateFields, p); }},
+    {"rate_limit", [](Reading& r, const Node& n, LogPolicy& p) { r.bytes(n, p.rate_limit, 1); }},
+    {"when_full",
+     [](Reading& r, const Node& n, LogPolicy& p) {
+       r.choice(n, p.when_full, {{"block", WhenFull::kBlock}, {"drop", WhenFull::kDrop}});
+     }},
+    {"journald", truth_field<&LogPolicy::journald>},
 };
 
 LogPolicy read_logger(Reading& reading, const Node& node) {

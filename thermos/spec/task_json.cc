@@ -22,8 +22,13 @@ void write_logger(JsonWriter& json, const LogPolicy& policy) {
   json.field("mode", policy.mode == LogMode::kRotate ? "rotate" : "standard");
   if (policy.mode == LogMode::kRotate) {
     json.key("rotate").begin_object();
-    json.field("log_size", policy.log_size).field("backups", policy.backups).end_object();
+    json.field("log_size", policy.log_size).field("backups", policy.backups);
+    if (!policy.compress) json.field("compress", false);
+    json.end_object();
   }
+  if (policy.rate_limit > 0) json.field("rate_limit", policy.rate_limit);
+  if (policy.when_full == WhenFull::kDrop) json.field("when_full", "drop");
+  if (policy.journald) json.field("journald", true);
   json.end_object();
 }
 
@@ -182,7 +187,8 @@ bool is_untouched(const SandboxSpec& sandbox) {
 }
 
 bool is_default(const LogPolicy& policy) {
-  return policy.destination == LogDestination::kFile && policy.mode == LogMode::kStandard;
+  return policy.destination == LogDestination::kFile && policy.mode == LogMode::kStandard && policy.rate_limit == 0 &&
+         policy.when_full == WhenFull::kBlock && !policy.journald;
 }
 
 /// The parts that Thermos does not know in a task. Its tools skip them.

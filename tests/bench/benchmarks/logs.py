@@ -1,53 +1,102 @@
-"""Moving a process's output into rotated files."""
+"""Moving a process's output into rotated files, with our index of times on. The limit knows the best pause for each kind
+of writer; ours finds it."""
 import json
 import os
+import shutil
 import subprocess
 import time
 
 from harness import LIMIT, OURS, Benchmark
 
 ROTATE, KEEP = 100 << 20, 3
+GB = 1 << 30
+# Writes of one line, and of 40 lines, as stdio's buffer makes them; the best pause of the limit's, in us.
+KINDS = {"100": (100, 1, 1000), "4000": (100, 40, 0)}
+
+
+def own_cpu(process):
+    """Waits for a child's end; its own CPU seconds, without those of its children."""
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    with open(f"/proc/{process.pid}/stat") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    process.wait()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def benchmarks(env):
     total = (64 if env.quick else 1024) << 20
-    number = [0]
+    folder = env.scratch / "pump"
 
-    def limit(line, per_write):
-        folder = env.scratch / "pump"
-        folder.mkdir(exist_ok=True)
-        before = time.monotonic()
+    def emit(kind):
+        line, per, _ = KINDS[kind]
+        return [str(env.bin / "bench_emit"), str(total // line), str(line), str(per)]
+
+    def fresh():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+
+    def ours(kind):
+        fresh()
+        done = subprocess.run([env.bin / "drive_pump", folder / "log", str(ROTATE), str(KEEP), *emit(kind)], check=True,
+                              capture_output=True)
+        said = json.loads(done.stdout)
+        return said["seconds"], said["cpu_seconds"]
+
+    def piped(kind, command):
+        """A program that reads its stdin to the end."""
         reader, writer = os.pipe()
-        pump = subprocess.Popen([env.bin / "limit_pump", folder / "out", str(ROTATE), str(KEEP)], stdin=reader,
-                                stderr=subprocess.PIPE)
+        begin = time.monotonic()
+        pump = subprocess.Popen(command, stdin=reader, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         os.close(reader)
-        subprocess.run([env.bin / "bench_emit", str(total // line), str(line), str(per_write)], stdout=writer, check=True)
+        subprocess.run(emit(kind), stdout=writer, check=True)
         os.close(writer)
-        said = pump.communicate()[1]
-        return total / (1 << 20) / (time.monotonic() - before), json.loads(said)["cpu_seconds"] * (1 << 30) / total
+        said = pump.stderr.read()
+        seconds, cpu = time.monotonic() - begin, own_cpu(pump)
+        if pump.returncode != 0:
+            raise RuntimeError(f"{command[0]} failed: {said.decode(errors='replace')}")
+        return seconds, cpu
 
-    def ours(line, per_write):
-        number[0] += 1
-        task = env.scratch / "emit.yaml"
-        task.write_text(f"""name: emit
-processes:
-  - name: emit
-    cmdline: /bench_emit {total // line} {line} {per_write}
-    logger: {{mode: rotate, rotate: {{log_size: {ROTATE}, backups: {KEEP}}}}}
-sandbox: {{binds: ["{env.bin / 'bench_emit'}:/bench_emit"]}}
-""")
-        done = subprocess.run([env.bin / "dewar", "run", "-o", "json", "--work-dir", env.scratch / "work", "--task-id",
-                               f"emit{number[0]}", task], check=True, capture_output=True)
-        run = json.loads(done.stdout)["processes"][0]["runs"][0]
-        seconds = moment(run["stopped"]) - moment(run["started"])
-        return [total / (1 << 20) / seconds]
+    def limit(kind):
+        fresh()
+        return piped(kind, [env.bin / "limit_pump", folder / "out", str(ROTATE), str(KEEP), str(KINDS[kind][2])])
 
-    return [Benchmark(f"pump-{size}", "MB/s", f"output in writes of {size} bytes", {
-        OURS: lambda line=line, per=per: ours(line, per), LIMIT: lambda line=line, per=per: [limit(line, per)[0]]},
-        higher_is_better=True, rounds=3) for size, line, per in ((100, 100, 1), (4000, 100, 40))]
+    def s6_log(kind):
+        fresh()
+        return piped(kind, ["s6-log", f"n{KEEP}", f"s{ROTATE}", folder / "log"])
 
+    def svlogd(kind):
+        fresh()
+        (folder / "log").mkdir()
+        (folder / "log" / "config").write_text(f"s{ROTATE}\nn{KEEP}\n")
+        return piped(kind, ["svlogd", "-b", "65536", folder / "log"])
 
-def moment(text):
-    """Seconds of "2026-01-02T03:04:05.123456Z"."""
-    whole, fraction = text.rstrip("Z").split(".")
-    return time.mktime(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) + float("0." + fraction)
+    def conmon(kind):
+        """conmon itself, with a runtime that starts the writer on the pipes that it is given."""
+        fresh()
+        runtime = folder / "runtime"
+        runtime.write_text('#!/bin/bash\nwhile [ $# -gt 0 ]; do [ "$1" = --pid-file ] && file=$2; shift; done\n'
+                           f'[ -n "$file" ] || exit 0\n{" ".join(emit(kind))} &\necho -n $! > "$file"\n')
+        runtime.chmod(0o755)
+        begin = time.monotonic()
+        capture = subprocess.Popen(  # --sync: it does not fork
+            ["conmon", "--sync", "--api-version", "1", "-c", "bench", "-u", "bench", "-n", "bench", "-r", runtime, "-b", folder,
+             "-p", folder / "pid", "--exit-dir", folder, "--socket-dir-path", folder, "--log-size-max", str(ROTATE),
+             "-l", f"k8s-file:{folder / 'log'}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        cpu = own_cpu(capture)
+        return time.monotonic() - begin, cpu
+
+    contenders = {OURS: ours, LIMIT: limit, "s6-log": s6_log, "svlogd": svlogd, "conmon": conmon}
+
+    def sampled(who, kind, what):
+        def run():
+            seconds, cpu = contenders[who](kind)
+            return [total / (1 << 20) / seconds if what == "MB/s" else cpu * GB / total]
+        return run
+
+    found = []
+    for kind in KINDS:
+        for what, name in (("MB/s", f"pump-{kind}"), ("s/GB", f"pump-cpu-{kind}")):
+            whom = [who for who in contenders if who in (OURS, LIMIT) or (what == "s/GB" and shutil.which(who))]
+            found.append(Benchmark(name, what, f"output in writes of {kind} bytes", {who: sampled(who, kind, what) for who in whom},
+                                   higher_is_better=what == "MB/s", rounds=3))
+    return found
