@@ -275,9 +275,9 @@ std::string knob_value(const Knob& knob, const KnobForm& form, std::string_view 
   if (!knob.per_device) {
     while (content.ends_with('\n')) content.remove_suffix(1);
     if (knob.what == std::string_view(kIoWeight.what)) content = content.substr(0, content.find('\n'));
-    // v1 shows no limit as the largest whole page below 2^63.
+    // v1, and hugetlb on v2 until it was written to, show no limit as the largest whole page below 2^63.
     const bool huge_number = content.size() > 18 && parse_limit(content) == 0;
-    return huge_number ? "-1" : std::string(content);
+    return huge_number ? form.text({}, {}) : std::string(content);
   }
   while (!content.empty()) {
     const std::string_view line = content.substr(0, content.find('\n'));

@@ -47,8 +47,8 @@ std::string_view v1_controller(std::string_view controller);
 /// The name of the file for `key`.
 std::string knob_file(const KnobForm& form, KnobKey key);
 
-/// What a knob's file says, spelled as text() would: without the newline, v1's number for no limit as -1, and only the
-/// line of the device that `limits` are for (what there is no line for has no limit).
+/// What a knob's file says, spelled as text() would: without the newline, a number that means no limit in its word, and
+/// only the line of the device that `limits` are for (what there is no line for has no limit).
 std::string knob_value(const Knob& knob, const KnobForm& form, std::string_view content, const Limits& limits);
 
 /// What to do about `error` (an errno) when `text` could not be written to the knob; empty when we know nothing better.

@@ -181,6 +181,8 @@ TEST(Knobs, OfADevicesLinesOursCounts) {
   EXPECT_EQ(value("blkio.throttle.read_bps_device", "8:16 5\n"), "8:0 0");
   EXPECT_EQ(value("io.weight", "default 100\n8:0 50\n"), "default 100");
   EXPECT_EQ(value("cpu.max", "max 100000\n"), "max 100000");
+  EXPECT_EQ(value("hugetlb.*.max", "9223372036854710272\n"), "max") << "as it is before it was written to";
+  EXPECT_EQ(value("memory.limit_in_bytes", "9223372036854771712\n"), "-1");
 }
 
 TEST(Knobs, OnlyAskedForLimitsAreWanted) {
