@@ -10,12 +10,23 @@
 #include "thermos/events.h"
 #include "thermos/limits_text.h"
 #include "thermos/runner_spec.h"
+#include "thermos/usage_ring.h"
 
 namespace dewar {
 namespace {
 
 constexpr std::size_t kTail = 8192;  // of stderr
 constexpr std::size_t kMostStatus = 1u << 20;
+
+/// What was held in the last minute before the newest sample; none if nothing was sampled.
+std::vector<MemoryPoint> last_minute(const std::string& file) {
+  std::vector<MemoryPoint> points;
+  const auto history = read_usage_history(file, std::chrono::minutes(1));
+  if (!history) return points;
+  for (const UsagePoint& point : history->points)
+    if (point.usage.memory_bytes) points.push_back({point.time, static_cast<std::uint64_t>(*point.usage.memory_bytes)});
+  return points;
+}
 
 RunEvidence gather_run(const std::string& run_folder, const std::string& process, int run) {
   const std::string number = std::to_string(run);
@@ -24,6 +35,7 @@ RunEvidence gather_run(const std::string& run_folder, const std::string& process
     evidence.status = last_status(*status);
   if (auto tail = read_tail(run_folder + "/.logs/" + process + "/" + number + "/stderr", kTail))
     evidence.stderr_tail = std::move(tail).take();
+  evidence.memory = last_minute(usage_file(run_folder, process, run));
   return evidence;
 }
 
@@ -61,6 +73,7 @@ Result<Evidence> gather_evidence(const std::string& run_folder) {
   for (const auto& [process, runs] : evidence.history.processes)
     for (std::size_t run = 0; run < runs.size(); ++run)
       evidence.runs[{process, static_cast<int>(run)}] = gather_run(run_folder, process, static_cast<int>(run));
+  evidence.memory = last_minute(usage_file(run_folder));
   if (const auto moment = read_file(run_folder + "/bundle/moment", 4096)) {
     read_moment(*moment, evidence);
     return evidence;
