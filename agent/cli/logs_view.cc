@@ -196,9 +196,12 @@ std::string LogView::show(const LogItem& item) {
     text += margin(item);
     return text + mark_of(item) + "\n";
   }
-  LogCursor begin = cursor_of(item);
-  begin.position = item.position;
-  const bool goes_on = item.continued && open_ && *open_ == begin;
+  const auto begins_there = [&] {
+    LogCursor begin = cursor_of(item);
+    begin.position = item.position;
+    return *open_ == begin;
+  };
+  const bool goes_on = item.continued && open_ && begins_there();
   std::string text;
   if (!goes_on) {
     text = close();

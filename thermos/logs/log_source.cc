@@ -22,7 +22,7 @@ void LogSource::seek_start() {
   reader_->seek_start();
   item_ = nullptr;
   start_told_ = end_told_ = past_until_ = false;
-  last_.reset();
+  taken_ = false;
   key_ = 0;
   learn(history_);
   again_ = [this] { seek_start(); };
@@ -71,13 +71,19 @@ void LogSource::seek_back(std::uint64_t lines) {
   }
 }
 
+LogSource::Spot LogSource::spot() const {
+  if (!taken_) return {{}, start_told_};
+  return {LogCursor{reader_->process(), reader_->run(), last_stream_, last_end_}, start_told_};
+}
+
 void LogSource::seek_spot(const Spot& spot) {
   if (spot.cursor) {
     seek_position(spot.cursor->stream, spot.cursor->position);
   } else {
     seek_start();
   }
-  last_ = spot.cursor;
+  taken_ = spot.cursor.has_value();
+  if (spot.cursor) last_stream_ = spot.cursor->stream, last_end_ = spot.cursor->position;
   start_told_ = spot.start_told;
 }
 
@@ -107,7 +113,9 @@ void LogSource::pop() {
   if (item_->kind == LogItem::Kind::kStart) start_told_ = true;
   if (item_->kind == LogItem::Kind::kEnd) end_told_ = true;
   if (item_->kind == LogItem::Kind::kLine || item_->kind == LogItem::Kind::kGap) {
-    last_ = cursor_of(*item_);
+    taken_ = true;
+    last_stream_ = item_->stream;
+    last_end_ = item_->end;
     start_told_ = true;
   }
   item_ = nullptr;

@@ -34,7 +34,7 @@ class LogSource {
     std::optional<LogCursor> cursor;  ///< none: nothing had been taken yet
     bool start_told = false;
   };
-  Spot spot() const { return {last_, start_told_}; }
+  Spot spot() const;
   void seek_spot(const Spot& spot);
 
   /// What comes next, without taking it; null: nothing for now. `all`: see RunReader::next().
@@ -59,7 +59,9 @@ class LogSource {
   LogItem mark_;
   std::int64_t key_ = 0;
   bool start_told_ = false, end_told_ = false, past_until_ = false;
-  std::optional<LogCursor> last_;
+  bool taken_ = false;  ///< a line or gap has been
+  OutputStream last_stream_ = OutputStream::kStdout;
+  std::uint64_t last_end_ = 0;
   std::function<void()> again_;
 };
 
