@@ -97,6 +97,12 @@ BpfAssembler& BpfAssembler::jump_unless_equal(int left, std::uint32_t right, Lab
   return add_jump(BPF_JMP32 | BPF_JNE | BPF_K, left, right, label);
 }
 
+BpfAssembler& BpfAssembler::jump_if_null(int pointer, Label label) {
+  return add_jump(BPF_JMP | BPF_JEQ | BPF_K, pointer, 0, label);
+}
+
+BpfAssembler& BpfAssembler::call(bpf_func_id function) { return add(BPF_JMP | BPF_CALL, 0, 0, 0, function); }
+
 BpfAssembler& BpfAssembler::answer(std::int32_t number) { return set(0, number).add(BPF_JMP | BPF_EXIT, 0, 0, 0, 0); }
 
 Result<std::vector<bpf_insn>> BpfAssembler::take() {

@@ -40,6 +40,10 @@ class BpfAssembler {
   /// Compares the lower 32 bits.
   BpfAssembler& jump_if_equal(int left, std::uint32_t right, Label label);
   BpfAssembler& jump_unless_equal(int left, std::uint32_t right, Label label);
+  BpfAssembler& jump_if_null(int pointer, Label label);
+
+  /// Calls a function of the kernel: arguments in r1 to r5, which it spoils, and the result in r0.
+  BpfAssembler& call(bpf_func_id function);
 
   /// Ends the program. For the hooks used here 1 allows and 0 refuses with EPERM.
   BpfAssembler& answer(std::int32_t number);

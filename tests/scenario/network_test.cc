@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "isolation/net/netns.h"
+#include "tests/isolation/image_fixture.h"
 #include "tests/scenario/task_run.h"
 
 namespace dewar {
@@ -146,6 +147,51 @@ TEST(Ports, WithoutEnforcementTheSameProgramBindsThem) {
   EXPECT_THAT(task.output("p"), AllOf(HasSubstr("tcp4 bound\n"), HasSubstr("dual bound\n"), HasSubstr("udp6 bound\n")));
 }
 
+/// Listens on a port that the kernel chooses, in each way there is, and on its own; prints who can connect.
+constexpr char kListen[] = R"yaml(
+      exec python3 - <<'PROGRAM'
+      import socket
+      def reach(name, server, host):
+          server.listen()
+          address = server.getsockname()
+          with socket.socket(server.family, socket.SOCK_STREAM) as client:
+              client.settimeout(2)
+              client.bind((host, 0))  # as clients do that choose their address
+              try:
+                  client.connect((host, address[1]))
+                  peer = server.accept()[0]
+                  peer.sendall(b"x")
+                  print(name, "reached" if client.recv(1) == b"x" else "silent")
+              except OSError as error:
+                  print(name, type(error).__name__)
+      def bound(family, address):
+          s = socket.socket(family, socket.SOCK_STREAM)
+          if address: s.bind(address)
+          return s
+      reach("zero", bound(socket.AF_INET, ("127.0.0.1", 0)), "127.0.0.1")
+      reach("unbound", bound(socket.AF_INET, None), "127.0.0.1")
+      reach("zero6", bound(socket.AF_INET6, ("::1", 0)), "::1")
+      reach("unbound6", bound(socket.AF_INET6, None), "::1")
+      reach("given", bound(socket.AF_INET, ("127.0.0.1", {{thermos.ports[http]}})), "127.0.0.1")
+      reach("given6", bound(socket.AF_INET6, ("::1", {{thermos.ports[http]}})), "::1")
+      PROGRAM
+)yaml";
+
+// covers: limit ports
+TEST(Ports, EnforcedNobodyReachesOneThatTheKernelHasChosen) {
+  for (const bool enforced : {true, false}) {
+    TaskRun task(std::string("name: t\nports: [http]\nsandbox: {enforce_ports: ") + (enforced ? "true" : "false") +
+                 "}\nprocesses:\n  - name: p\n    cmdline: |" + kListen);
+    task.prepare();
+    if (task.spec().cgroups.unified.empty()) GTEST_SKIP() << "needs cgroup2";
+    EXPECT_EQ(task.run().state(), TaskState::kSuccess);
+    const std::string other = enforced ? "TimeoutError" : "reached";
+    EXPECT_EQ(task.output("p"), "zero " + other + "\nunbound " + other + "\nzero6 " + other + "\nunbound6 " + other +
+                                    "\ngiven reached\ngiven6 reached\n")
+        << task.output("p", 0, "stderr");
+  }
+}
+
 TEST(Ports, EnforcementWithoutCgroup2IsRefusedInWords) {
   TaskRun::Options options;
   options.change = [](RunnerSpec& spec) { spec.cgroups.unified.clear(), spec.cgroups.v2.clear(); };
@@ -261,6 +307,32 @@ sandbox: {network: bridge}
 processes:
   - {name: web, cmdline: 'cat /etc/hosts; exec python3 -m http.server {{thermos.ports[http]}}', min_duration: 0}
 )yaml";
+
+// covers: network bridge
+// covers: network bridge
+TEST_F(Bridge, AnImagesRootHasItToo) {
+  const TempFolder folder;
+  make_small_root(folder / "image", {"cat", "python3"});
+  std::string library;  // of the host's python3, shown in the image
+  for (const std::string& name : *list_dir("/usr/lib"))
+    if (name.starts_with("python3.")) library = "/usr/lib/" + name;
+  TaskRun task("name: t\nports: [http]\nsandbox: {network: bridge, root: " + (folder / "image") + ", binds: [" +
+               library +
+               "]}\nprocesses: [{name: web, cmdline: 'cat /etc/hosts; exec python3 -m http.server "
+               "{{thermos.ports[http]}}'}]\n");
+  task.start();
+  const TaskHistory now = task.wait_running("web");
+  ASSERT_TRUE(now.header->address);
+  const std::string address = *now.header->address, port = std::to_string(task.spec().ports.at("http"));
+  const std::string get = "curl -sf --noproxy '*' --retry 60 --retry-delay 0 --retry-all-errors --max-time 60 http://";
+  EXPECT_EQ(::system((get + address + ":" + port + "/ >/dev/null").c_str()), 0) << "by its address";
+  EXPECT_THAT(task.output("web"), HasSubstr(address)) << "its own /etc/hosts, over the image's";
+  EXPECT_FALSE(exists(folder / "image/etc/hosts")) << "the image is as it was";
+  const RunnerSpec spec = task.spec();
+  ASSERT_TRUE(task.client().kill(Duration{0}));
+  task.wait_end();
+  expect_nothing_left(spec);
+}
 
 // covers: network bridge
 TEST_F(Bridge, TheAddressIsToldPortsLeadThereAndTrafficIsCounted) {
