@@ -1,7 +1,6 @@
 // dewar limits: what a running task's limits are, as the kernel says, and their change.
 #include <unistd.h>
 
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <optional>
@@ -9,18 +8,19 @@
 #include "agent/cli/commands.h"
 #include "agent/cli/limits_view.h"
 #include "agent/cli/paint.h"
+#include "agent/cli/task_ref.h"
 #include "base/files.h"
 #include "base/units.h"
 #include "isolation/cgroup/cgroup.h"
 #include "isolation/cgroup/disk.h"
 #include "thermos/control.h"
-#include "thermos/prepare.h"
+#include "thermos/runner_spec.h"
 
 namespace dewar {
 namespace {
 
 struct LimitsOptions {
-  std::string task_id, work_dir;
+  TaskWish task;
   std::map<std::string, std::string> changes;  ///< name as in thermos/limits_text.h -> as it was typed
   bool json = false;
 };
@@ -75,26 +75,27 @@ Result<void> change(const std::string& run_folder, const LimitsOptions& options,
 
 ExitCode run_limits(const LimitsOptions& options) {
   if (::geteuid() != 0) return refuse("only root may look at a task's limits and change them", ExitCode::kNoRights);
-  const std::string work_dir = std::filesystem::absolute(options.work_dir).lexically_normal().string();
-  const auto run_folder = find_run_folder(work_dir, options.task_id);
-  if (!run_folder) return refuse(run_folder.error().message(), ExitCode::kNotFound);
-  const auto bytes = read_file(*run_folder + "/runner.spec");
+  const auto task = find_task(options.task);
+  if (!task) return refuse(task.error().message(), not_found_code(task.error()));
+  if (!task->process.empty())
+    return refuse("limits are those of the whole task: leave out the process", ExitCode::kUsage);
+  const auto bytes = read_file(task->run_folder + "/runner.spec");
   const auto spec = bytes ? decode_runner_spec(*bytes) : Result<RunnerSpec>(Failure{bytes.error()});
   if (!spec) return refuse(spec.error().message(), ExitCode::kNotFound);
   const auto group = Cgroup::find(spec->cgroups, spec->container_id);
-  if (!group) return refuse("task '" + options.task_id + "' does not run now", ExitCode::kNotFound);
+  if (!group) return refuse("task '" + task->task_id + "' does not run now", ExitCode::kNotFound);
   auto limits = group->limits();
   if (!limits) return refuse(limits.error().message(), ExitCode::kFailed);
-  if (auto changed = change(*run_folder, options, *limits); !changed)
+  if (auto changed = change(task->run_folder, options, *limits); !changed)
     return refuse(changed.error().message(), ExitCode::kFailed);
   limits = group->limits();
   if (!limits) return refuse(limits.error().message(), ExitCode::kFailed);
   std::string text;
   if (options.json) {
     JsonWriter json(JsonWriter::Style::kPretty);
-    json.begin_object().field("task_id", options.task_id);
+    json.begin_object().field("task_id", task->task_id);
     put_limits(json, *limits);
-    text = json.end_object().take() + "\n";
+    text = json.end_object().end_object().take() + "\n";
   } else {
     for (const std::string& line : limits_lines(*limits)) text += line + "\n";
   }
@@ -107,8 +108,7 @@ void add_limits(CLI::App& app, ExitCode& exit_code) {
   auto options = std::make_shared<LimitsOptions>();
   CLI::App* limits =
       app.add_subcommand("limits", "Shows a running task's limits as the kernel has them, or changes them");
-  limits->add_option("TASK", options->task_id, "the task's id")->required();
-  limits->add_option("--work-dir", options->work_dir, "that of dewar run")->required()->type_name("DIR");
+  add_task_options(*limits, options->task);
   auto form = std::make_shared<std::string>("table");
   limits->add_option("-o,--output", *form, "table (default), json")
       ->check(CLI::IsMember({"table", "json"}).description(""));

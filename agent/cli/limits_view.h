@@ -8,7 +8,8 @@
 
 namespace dewar {
 
-/// The object that `dewar run -o json` and `dewar limits -o json` have: null for no limit, sizes in bytes.
+/// The object that `dewar run -o json` and `dewar limits -o json` have: null for no limit, sizes in bytes. Left open,
+/// for what a caller adds.
 void put_limits(JsonWriter& json, const Limits& limits);
 
 /// One line a limit, aligned; "none" where there is none.
