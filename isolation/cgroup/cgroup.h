@@ -70,6 +70,8 @@ class Cgroup {
   void add_uninherited(Usage& usage) const;
   /// How often the soft memory limit was met; v1 does not tell.
   std::int64_t soft_limit_hits() const;
+  /// How often a huge page was refused, of any size.
+  std::int64_t huge_pages_refused() const;
   /// A folder that this group should have and somebody has removed; or empty.
   std::string missing_folder() const;
   /// In how many hierarchies a process of this group is in a group of the task.

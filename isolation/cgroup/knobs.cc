@@ -168,7 +168,8 @@ constexpr Knob kPids = {"limiting processes and threads", "pids", [](const Limit
 
 // ---- io
 
-// Weights need the scheduler BFQ in v1; in v2 they need io.cost, whose file is always there.
+// Weights need the scheduler BFQ in v1. In v2 the kernel has two that go by weights, each with a file of its own:
+// io.cost, whose file is always there, and BFQ.
 constexpr Knob kIoWeight = {
     "weighing io",
     "io",
@@ -185,6 +186,17 @@ constexpr Knob kIoWeight = {
      [](std::string_view text, Limits& l, KnobKey) {
        l.io.weight = static_cast<std::uint32_t>(parse_field(text, "default"));
      }}};
+
+constexpr Knob kBfqWeight = {
+    kIoWeight.what,
+    "io",
+    kNeverWanted,
+    kNoForm,
+    {"io.bfq.weight",
+     [](const Limits& l, KnobKey) {
+       return "default " + std::to_string(l.io.weight > 0 ? std::min(l.io.weight, kMaxBfqWeight) : kUsualIoWeight);
+     },
+     kReadNothing}};
 
 using Rate = std::uint64_t IoLimits::*;
 
@@ -255,6 +267,7 @@ std::span<const Knob> knobs() {
                                         kHugeReserved,
                                         kPids,
                                         kIoWeight,
+                                        kBfqWeight,
                                         kIoMax,
                                         v1_rate<&IoLimits::read_bps>("blkio.throttle.read_bps_device"),
                                         v1_rate<&IoLimits::write_bps>("blkio.throttle.write_bps_device"),

@@ -45,6 +45,18 @@ std::int64_t Cgroup::soft_limit_hits() const {
   return events ? parse_field(*events, "high") : 0;
 }
 
+std::int64_t Cgroup::huge_pages_refused() const {
+  const Place place = place_of("hugetlb");
+  const auto names = place.folder.empty() ? fail("") : list_dir(place.folder);
+  std::int64_t sum = 0;
+  for (const std::string& name : names ? *names : std::vector<std::string>{}) {
+    if (!name.starts_with("hugetlb.") || (!name.ends_with(".events") && !name.ends_with(".failcnt"))) continue;
+    const auto text = read_file(place.folder + "/" + name);
+    if (text) sum += name.ends_with(".events") ? parse_field(*text, "max") : parse_number(*text);
+  }
+  return sum;
+}
+
 std::string Cgroup::missing_folder() const {
   for (const std::string& folder : own_folders()) {
     if (!exists(folder)) return folder;

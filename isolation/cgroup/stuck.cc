@@ -6,6 +6,20 @@
 namespace dewar {
 namespace {
 
+/// The functions of the kernel that a process is in, innermost first, as /proc/<pid>/stack has them: "[<0>]
+/// name+0x1/0x2".
+std::string stack_of(const std::string& folder) {
+  constexpr int kMost = 8;
+  const auto text = read_file(folder + "/stack");
+  std::string words;
+  int count = 0;
+  for (std::size_t at = 0; text && (at = text->find("] ", at)) != std::string::npos && count < kMost; ++count) {
+    at += 2;
+    words += (count == 0 ? "" : " < ") + text->substr(at, text->find_first_of("+\n", at) - at);
+  }
+  return words;
+}
+
 /// "pid (name) state …"; a name may hold anything, also ')'.
 std::string describe(pid_t pid) {
   const std::string folder = "/proc/" + std::to_string(pid);
@@ -16,6 +30,7 @@ std::string describe(pid_t pid) {
       stat->substr(open + 1, close - open - 1) + " (pid " + std::to_string(pid) + ", state " + (*stat)[close + 2] + ")";
   const auto where = read_file(folder + "/wchan");
   if (where && !where->empty() && *where != "0") words += " in " + *where;
+  if (const std::string stack = stack_of(folder); !stack.empty()) words += " [" + stack + "]";
   return words;
 }
 

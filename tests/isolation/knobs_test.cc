@@ -76,6 +76,7 @@ TEST(Knobs, SpellLimitsForV2) {
                                                        {"pids.max", "100"},
                                                        {"memory.oom.group", "1"},
                                                        {"io.weight", "default 200"},
+                                                       {"io.bfq.weight", "default 200"},
                                                        {"io.max", "8:0 rbps=1000 wbps=2000 riops=max wiops=40"}};
   EXPECT_EQ(texts(CgroupVersion::kV2, some_limits()), expected);
 }
@@ -99,7 +100,8 @@ TEST(Knobs, NoLimitsAreTheKernelsDefaults) {
   const std::map<std::string, std::string> v2 = {
       {"cpu.weight", "100"}, {"cpu.max", "max 100000"},  {"cpuset.cpus", ""},          {"memory.high", "max"},
       {"memory.max", "max"}, {"memory.swap.max", "max"}, {"hugetlb.2MB.max", "max"},   {"hugetlb.2MB.rsvd.max", "max"},
-      {"pids.max", "max"},   {"memory.oom.group", "0"},  {"io.weight", "default 100"}, {"io.max", ""}};
+      {"pids.max", "max"},   {"memory.oom.group", "0"},  {"io.weight", "default 100"}, {"io.bfq.weight", "default 100"},
+      {"io.max", ""}};
   EXPECT_EQ(texts(CgroupVersion::kV1, {}), v1);
   EXPECT_EQ(texts(CgroupVersion::kV2, {}), v2);
 }

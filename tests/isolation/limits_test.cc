@@ -119,7 +119,9 @@ TEST_F(LimitsTest, HugePagesPastTheLimitAreRefused) {
   ScratchGroup task(layout(), "t", limits);
   EXPECT_EQ(task->limits()->hugetlb, limits.hugetlb);
   EXPECT_EQ(run_testcase(*task->create_leaf("a"), {"huge", std::to_string(4 * kMiB)}).output, "0\n");
+  EXPECT_EQ(task->huge_pages_refused(), 0);
   const Ended past = run_testcase(*task->create_leaf("b"), {"huge", std::to_string(8 * kMiB)});
+  EXPECT_GE(task->huge_pages_refused(), 1);
   EXPECT_TRUE(past.output == std::to_string(ENOMEM) + "\n" || past.code == -SIGBUS) << past.output << past.code;
   ASSERT_TRUE(task->set({}));
   EXPECT_EQ(run_testcase(*task->create_leaf("c"), {"huge", std::to_string(8 * kMiB)}).output, "0\n");
@@ -172,6 +174,11 @@ TEST_F(LimitsTest, AnIoWeightIsSetOrRefusedInWords) {
   const auto set = task->set(limits);
   if (set) {
     EXPECT_EQ(task->limits()->io.weight, 250u);
+    // On cgroup2 for both that go by weights; BFQ's is a module, whose file comes with it.
+    const std::string bfq = pure_v2() ? task->unified() + "/io.bfq.weight" : "";
+    if (exists(bfq)) {
+      EXPECT_EQ(*read_file(bfq), "default 250\n");
+    }
   } else {
     EXPECT_THAT(set.error().message(), HasSubstr("weighing io (the disk's scheduler knows no weights: choose 'bfq'"));
   }
@@ -222,6 +229,32 @@ TEST_F(LimitsTest, ALimitBelowWhatIsUsedIsRefusedAndKillsNobody) {
     ASSERT_TRUE(task->kill_all(30000));
     EXPECT_EQ(wait_for(holder), -SIGKILL);
   }
+}
+
+/// What is in use can be given back here: pages of a file that is on the disk already.
+TEST_F(LimitsTest, ALimitBelowWhatIsCachedTakesThatBackAndKillsNobody) {
+  ASSERT_EQ(::chdir(folder_.path().c_str()), 0);
+  Limits limits;
+  limits.memory = 128 * kMiB;
+  for (const CgroupLayout& layout : layouts()) {
+    ScratchGroup task(layout, "t", limits);
+    const auto leaf = task->create_leaf("a");
+    const pid_t reader = start_testcase(*leaf, {"cache", std::to_string(64 * kMiB)});
+    ASSERT_TRUE(eventually([&] { return exists(folder_ / "cached"); }));
+    EXPECT_GE(task->usage()->memory_bytes, std::int64_t(60 * kMiB));
+    limits.memory = 24 * kMiB;
+    const auto set = task->set(limits);
+    EXPECT_TRUE(set) << set.error().message();
+    EXPECT_EQ(task->limits()->memory, 24 * kMiB);
+    EXPECT_LE(task->usage()->memory_bytes, std::int64_t(24 * kMiB));
+    EXPECT_EQ(task->usage()->oom_kills, 0);
+    EXPECT_FALSE(*leaf->empty()) << "the reader lives";
+    ASSERT_TRUE(task->kill_all(30000));
+    EXPECT_EQ(wait_for(reader), -SIGKILL);
+    ASSERT_EQ(::unlink("cached"), 0);
+    limits.memory = 128 * kMiB;
+  }
+  ASSERT_EQ(::chdir("/"), 0);
 }
 
 /// Every file that a change writes is made read-only in turn.

@@ -51,19 +51,34 @@ processes:
   - {name: bomb, cmdline: 'f() { f | f & f; }; f; sleep 60'}
 )yaml");
   TaskRun neighbour(
-      "name: n\nprocesses: [{name: p, cmdline: 'while [ ! -e stop ]; do sleep 0.05; done; echo fine'}]\n");
+      "name: n\nprocesses: [{name: p, cmdline: 'while [ ! -e stop ]; do /bin/echo step >> steps; done; echo fine'}]\n");
   neighbour.start();
   neighbour.wait_running("p");
+  const auto goes_on = [&] {  // it still starts processes of its own, thirty times
+    const std::string file = neighbour.sandbox() + "/steps";
+    const auto steps = [&] { return exists(file) ? read_file(file)->size() : 0; };
+    const std::size_t before = steps();
+    return eventually([&] { return steps() >= before + 30 * 5; });
+  };
   task.start();
   task.wait_running("bomb");
   EXPECT_TRUE(eventually([&] { return group_of(task).usage()->forks_refused > 0; }));
   EXPECT_LE(group_of(task).usage()->pids, 100);
   EXPECT_TRUE(eventually([&] { return events_of(task).find("the limit of 100 processes") != std::string::npos; }));
-  ASSERT_TRUE(replace_file(neighbour.sandbox() + "/stop", ""));
-  neighbour.wait_end();
-  EXPECT_EQ(neighbour.output("p"), "fine\n");
+  EXPECT_TRUE(goes_on()) << "beside the bomb";
+  const std::string group = group_of(task).sweep_folder();
+  const Time killed = SystemClock().now();
   ASSERT_TRUE(task.client().kill(Duration{0}));
   EXPECT_EQ(task.wait_end().state(), TaskState::kKilled);
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(SystemClock().now() - killed);
+  RecordProperty("killed_ms", static_cast<int>(took.count()));
+  EXPECT_FALSE(exists(group)) << "all of it is gone with its end";
+  EXPECT_EQ(events_of(task).find("cannot be killed"), std::string::npos)
+      << "at once, not by the deadline of what is stuck";
+  EXPECT_TRUE(goes_on()) << "and after it";
+  ASSERT_TRUE(replace_file(neighbour.sandbox() + "/stop", ""));
+  EXPECT_EQ(neighbour.wait_end().state(), TaskState::kSuccess);
+  EXPECT_EQ(neighbour.output("p"), "fine\n");
 }
 
 // covers: F11, limit memory.max

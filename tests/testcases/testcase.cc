@@ -66,6 +66,18 @@ int hold(long bytes) {
   for (;;) ::pause();
 }
 
+/// cache BYTES: has so much of a file in the page cache, written back, and says so by the file "cached"; until killed.
+int cache(long bytes) {
+  constexpr size_t kBlock = 1 << 20;
+  static char block[kBlock] = {1};
+  const int file = ::open("pages", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  for (long written = 0; written < bytes; written += kBlock) {
+    if (::write(file, block, kBlock) != kBlock) return 1;
+  }
+  if (::fsync(file) != 0 || ::open("cached", O_CREAT | O_WRONLY | O_CLOEXEC, 0600) < 0) return 2;
+  for (;;) ::pause();
+}
+
 /// fork COUNT: starts children until it has COUNT or fork fails; prints "<children> <errno>".
 int fork_past(long count) {
   ::setpgid(0, 0);  // so that it can end its children together
@@ -211,6 +223,7 @@ int main(int argc, char** argv) {
       {"touch", touch},
       {"orphans", orphans},
       {"hold", hold},
+      {"cache", cache},
       {"fork", fork_past},
       {"bomb", [](long) { return bomb(); }},
       {"burn", burn_tree},

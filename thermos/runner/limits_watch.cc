@@ -56,7 +56,10 @@ Result<void> LimitsWatch::change(const std::string& words) {
   return write_limits(context_.spec.run_folder, limits_);
 }
 
-void LimitsWatch::run_ended(const std::string&, const Usage& used) { tell_refused_forks(used); }
+void LimitsWatch::run_ended(const std::string&, const Usage& used) {
+  tell_refused_forks(used);
+  tell_refused_huge_pages();
+}
 
 void LimitsWatch::each_second(const Usage& task) {
   tell_refused_forks(task);
@@ -65,6 +68,7 @@ void LimitsWatch::each_second(const Usage& task) {
   put_back();
   find_strays();
   tell_if_frozen();
+  tell_refused_huge_pages();
 }
 
 void LimitsWatch::put_back() {
@@ -123,6 +127,12 @@ void LimitsWatch::tell_refused_forks(const Usage& used) {
        0,
        "the limit of " + std::to_string(limits_.pids) + " processes and threads was reached, and a fork was refused",
        {{"cause", "pids"}, {"limit", std::to_string(limits_.pids)}, {"refused", std::to_string(*used.forks_refused)}}});
+}
+
+void LimitsWatch::tell_refused_huge_pages() {
+  if (huge_pages_told_ || limits_.hugetlb.empty() || context_.container.cgroup().huge_pages_refused() == 0) return;
+  huge_pages_told_ = true;
+  tell("the limit of huge pages was reached, and memory was refused");
 }
 
 }  // namespace dewar

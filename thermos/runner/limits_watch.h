@@ -27,6 +27,7 @@ class LimitsWatch final : public Watcher {
   void find_strays();
   void tell_if_frozen();
   void tell_refused_forks(const Usage& used);
+  void tell_refused_huge_pages();
   void tell(const std::string& words) { context_.tell({0, "limits", "", 0, words}); }
 
   WatchContext context_;
@@ -34,7 +35,7 @@ class LimitsWatch final : public Watcher {
   int seconds_ = 0;         ///< since the last look
   std::set<pid_t> strays_;  ///< told already
   std::string trouble_;     ///< told already
-  bool frozen_ = false, forks_told_ = false;
+  bool frozen_ = false, forks_told_ = false, huge_pages_told_ = false;
 };
 
 }  // namespace dewar
