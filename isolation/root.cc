@@ -179,6 +179,41 @@ std::vector<Tmpfs> private_folders(const std::vector<Tmpfs>& asked) {
   return all;
 }
 
+/// What lies below the place of a mount when its turn comes: the last one before it on the way there.
+const MountOp* mount_below(const std::vector<MountOp>& ops, std::size_t which, const std::string& target) {
+  const MountOp* below = nullptr;
+  for (std::size_t i = 0; i < which; ++i) {
+    const std::string& over = ops[i].target;
+    const bool on_the_way = target.starts_with(over) && target.size() > over.size() && target[over.size()] == '/';
+    if (on_the_way && (below == nullptr || over.size() >= below->target.size())) below = &ops[i];
+  }
+  return below;
+}
+
+Result<void> check_place(const std::vector<MountOp>& ops, std::size_t which) {
+  std::string target = ops[which].target;
+  const MountOp* below = mount_below(ops, which, target);
+  if (below != nullptr && below->kind == MountKind::kSymlink) {  // "/bin" -> "usr/bin"
+    target = (below->source.starts_with('/') ? "" : "/") + below->source + target.substr(below->target.size());
+    below = mount_below(ops, which, target);
+  }
+  const bool is_view = below != nullptr && (below->kind == MountKind::kProc || below->kind == MountKind::kSysfs);
+  if (below == nullptr || !(is_view || (below->kind == MountKind::kBind && below->read_only))) return {};
+  const std::string place = (is_view ? below->target : below->source) + target.substr(below->target.size());
+  struct stat there {
+  }, source{};
+  if (::stat(place.c_str(), &there) != 0) {
+    return fail("nothing can be mounted at " + ops[which].target + ": " + below->target +
+                " is shown read-only, and there is no " + place +
+                " on the host to lie over (make one there, or choose another target)");
+  }
+  const bool folder = ops[which].kind != MountKind::kBind ||
+                      (::stat(ops[which].source.c_str(), &source) == 0 && S_ISDIR(source.st_mode));
+  if (folder == S_ISDIR(there.st_mode)) return {};
+  return fail("nothing can be mounted at " + ops[which].target + ": " + place + " is a " +
+              (folder ? "file and what would lie over it a folder" : "folder and what would lie over it a file"));
+}
+
 }  // namespace
 
 HostRoot look_at_host_root() {
@@ -226,6 +261,18 @@ std::vector<MountOp> make_root(const HostRoot& host, const RootSpec& task) {
   ops.push_back(bind(task.sandbox_folder, task.sandbox_folder, false));
   ops.push_back(bind(task.log_folder, task.log_folder, true));
   return ops;
+}
+
+Result<void> check_mount_points(const HostRoot& host, const RootSpec& task) {
+  const std::vector<MountOp> ops = make_root(host, task);
+  const auto is_asked_for = [&](const MountOp& op) {
+    return std::ranges::any_of(task.binds, [&](const Bind& bind) { return bind.target == op.target; }) ||
+           std::ranges::any_of(task.tmpfs, [&](const Tmpfs& fs) { return fs.target == op.target; });
+  };
+  for (std::size_t i = 0; i < ops.size(); ++i) {
+    if (ops[i].kind != MountKind::kSymlink && is_asked_for(ops[i])) DEWAR_TRY(check_place(ops, i));
+  }
+  return {};
 }
 
 std::vector<std::string> writable_places(const SandboxSpec& sandbox, const std::string& sandbox_folder) {

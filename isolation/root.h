@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "isolation/launch_info.h"
 
 namespace dewar {
@@ -33,6 +34,10 @@ struct RootSpec {
 
 /// Every mount, in order. Pure.
 std::vector<MountOp> make_root(const HostRoot& host, const RootSpec& task);
+
+/// Whether each mount that the task asks for has, or can be given, a place to lie at. What is shown read-only (folders
+/// of the host, binds) must have it already. Looks at the host. Errors: words.
+Result<void> check_mount_points(const HostRoot& host, const RootSpec& task);
 
 /// All places where the task may write as far as the mounts allow it: what Landlock then allows, too. Pure.
 std::vector<std::string> writable_places(const SandboxSpec& sandbox, const std::string& sandbox_folder);

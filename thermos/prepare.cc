@@ -23,6 +23,7 @@
 #include "isolation/cgroup/knobs.h"
 #include "isolation/cgroup/supervisors.h"
 #include "isolation/disk/project_quota.h"
+#include "isolation/root.h"
 #include "isolation/seccomp/profile.h"
 #include "thermos/bridge.h"
 #include "thermos/events.h"
@@ -100,6 +101,17 @@ Result<void> check_devices(const std::vector<DeviceRule>& devices) {
     if (!S_ISCHR(info.st_mode) && !S_ISBLK(info.st_mode)) return fail(rule.path + " is no device");
   }
   return {};
+}
+
+/// What would otherwise be told only when the container is made.
+Result<void> check_mounts(const RunnerSpec& spec) {
+  RootSpec root;
+  root.sandbox_folder = spec.run_folder + "/sandbox";
+  root.log_folder = spec.run_folder + "/.logs";
+  root.binds = spec.sandbox.binds;
+  root.tmpfs = spec.sandbox.tmpfs;
+  root.image = !spec.sandbox.root.path.empty();
+  return check_mount_points(look_at_host_root(), root);
 }
 
 /// Limits whose meaning only this host knows.
@@ -307,6 +319,7 @@ Result<PreparedRun> prepare_run(const TaskSpec& task, const RunRequest& request)
   const PortReservation reserved = DEWAR_TRY(  // kept until the run folder is there
       PortReservation::allot({task.ports, request.ports, run.container_id, run.folder, request.task_id}));
   prepared.spec = DEWAR_TRY(make_spec(task, request, user, run, reserved.ports()));
+  DEWAR_TRY(check_mounts(prepared.spec));
   const bool user_is_default = request.user.empty() && task.user.empty();
   const auto events = DEWAR_TRY(prepare_task_root(prepared.spec, request.work_dir, user_is_default));
   DEWAR_TRY(make_run_folder(prepared.spec));

@@ -5,10 +5,14 @@
 
 #include <algorithm>
 
+#include "base/files.h"
+#include "tests/support/temp_folder.h"
+
 namespace dewar {
 namespace {
 
 using ::testing::Contains;
+using ::testing::HasSubstr;
 using ::testing::IsSupersetOf;
 using ::testing::Not;
 
@@ -147,6 +151,33 @@ TEST(Root, ThisHostHasARootToLookAt) {
   EXPECT_THAT(host.folders, Contains("/usr"));
   EXPECT_THAT(host.etc, Contains("passwd"));
   EXPECT_TRUE(host.links.contains("/bin") || std::ranges::count(host.folders, "/bin") == 1);
+}
+
+TEST(MountPoints, MustBeThereInWhatIsShownReadOnly) {
+  const TempFolder host;
+  ASSERT_TRUE(make_dirs(host / "data/folder"));
+  ASSERT_TRUE(replace_file(host / "data/file", ""));
+  const auto complaint = [&](std::vector<Bind> binds, std::vector<Tmpfs> tmpfs = {}) {
+    RootSpec spec = task();
+    spec.binds = std::move(binds);
+    spec.tmpfs = std::move(tmpfs);
+    const auto checked = check_mount_points(merged_usr(), spec);
+    return checked ? "" : checked.error().message();
+  };
+  const Bind data{host / "data", "/data"};
+  EXPECT_EQ(complaint({data, {"/usr", "/data/folder"}, {"/etc/passwd", "/data/file"}}), "");
+  EXPECT_EQ(complaint({{"/usr", "/new"}, {"/usr", "/tmp/new/deep"}, {"/usr", "/etc/new"}}), "") << "on what is ours";
+  EXPECT_EQ(complaint({{"/usr", "/usr/lib"}, {"/usr", "/lib/../lib"}, {"/etc/passwd", "/bin/bash"}}), "")
+      << "also by a link";
+  EXPECT_THAT(complaint({data, {"/usr", "/data/none"}}),
+              HasSubstr("at /data/none: /data is shown read-only, and there is no " + (host / "data/none")));
+  EXPECT_THAT(complaint({{"/usr", "/data/none"}, data}), "") << "it is hidden, not impossible";
+  EXPECT_THAT(complaint({data, {"/usr", "/data/file"}}), HasSubstr("is a file and what would lie over it a folder"));
+  EXPECT_THAT(complaint({data, {"/etc/passwd", "/data/folder"}}), HasSubstr("is a folder and what would"));
+  EXPECT_THAT(complaint({data}, {{"/data/none"}}), "") << "a tmpfs comes before the binds";
+  EXPECT_THAT(complaint({{"/etc", "/bin/no-such"}}), HasSubstr("there is no /usr/bin/no-such on the host"));
+  EXPECT_THAT(complaint({}, {{"/usr/no-such"}}), HasSubstr("there is no /usr/no-such on the host"));
+  EXPECT_THAT(complaint({{"/etc", "/sys/no-such"}}), HasSubstr("there is no /sys/no-such"));
 }
 
 }  // namespace

@@ -120,6 +120,15 @@ TEST(Prepare, AWrongRequestIsRefusedInWords) {
   EXPECT_EQ(words({work.path(), "id", "", {{"http", 70000}}, false, 0}), "port 'http': 70000 is not in 1-65535");
   EXPECT_NE(words({work.path(), "../id", "", {}, false, 0}).find("is not a task id"), std::string::npos);
   EXPECT_FALSE(find_run_folder(work.path(), "id")) << "nothing was made";
+  const auto bound =
+      prepare_run(task("processes: [{name: p, cmdline: x}]\nsandbox: {binds: ['/etc:/usr/no-such-place']}\n"),
+                  {work.path(), "id", "", {}, false, 0});
+  ASSERT_FALSE(bound);
+  EXPECT_EQ(
+      bound.error().message(),
+      "nothing can be mounted at /usr/no-such-place: /usr is shown read-only, and there is no /usr/no-such-place on "
+      "the host to lie over (make one there, or choose another target)");
+  EXPECT_FALSE(find_run_folder(work.path(), "id")) << "nothing was made";
 }
 
 }  // namespace
