@@ -49,6 +49,10 @@ struct Advice {
   const char* words;
 };
 
+constexpr char kNoChoice[] =
+    "this host was booted so that it cannot be switched off for one process (mitigations=off?): leave out "
+    "deny_speculation";
+
 constexpr Advice kAdvice[] = {
     {step::kReadOnlyProgram, EROFS,
      "dewar-launch must be able to show itself read-only (open_tree(2)): run as root, and not from an unbindable "
@@ -63,6 +67,8 @@ constexpr Advice kAdvice[] = {
     {step::kEnterNamespaces, ESRCH, "the container has ended"},
     {step::kMount, ENOENT, "the host does not have it: leave the mount out of the task file or create it"},
     {step::kMount, EACCES, "run as root, and check that no security module forbids mounting"},
+    {step::kMount, EROFS,
+     "its place would have to be made in what is shown read-only: make it there on the host, or choose another target"},
     {step::kMount, EPERM, "run as root, and check that no security module forbids mounting"},
     {step::kPivotRoot, EACCES, "run as root, and check that no security module forbids it"},
     {step::kWorkingDirectory, ENOENT, "the folder does not exist inside the container"},
@@ -76,6 +82,9 @@ constexpr Advice kAdvice[] = {
     {step::kUser, EPERM, "changing the user needs root: run as root"},
     {step::kUser, EAGAIN, "that user has reached its limit of processes (ulimit -u)"},
     {step::kCapabilities, EPERM, "dewar itself does not have that capability, so it cannot pass it on"},
+    {step::kSpeculation, ENXIO, kNoChoice},
+    {step::kSpeculation, EPERM, kNoChoice},
+    {step::kSpeculation, ENODEV, "this kernel cannot switch it off for one process: leave out deny_speculation"},
     {step::kSeccomp, EINVAL, "the filter was refused by this kernel: use seccomp: unconfined to run without one"},
     {step::kExec, ENOENT, "the program, or the interpreter it names, does not exist inside the container"},
     {step::kExec, EACCES, "the program is not executable for this user inside the container"},

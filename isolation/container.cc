@@ -66,7 +66,7 @@ std::map<std::string, std::string> visible_cgroups(const CgroupLayout& layout, c
   return groups;
 }
 
-ContainerRecipe make_recipe(const ContainerSpec& spec, const Cgroup& leaf) {
+ContainerRecipe make_recipe(const ContainerSpec& spec, const Cgroup& group, const Cgroup& leaf) {
   const SandboxSpec& sandbox = spec.sandbox;
   RootSpec root;
   root.sandbox_folder = spec.sandbox_folder;
@@ -87,7 +87,10 @@ ContainerRecipe make_recipe(const ContainerSpec& spec, const Cgroup& leaf) {
   recipe.hostname = spec.hostname;
   recipe.network = sandbox.network;
   recipe.unified_cgroup = leaf.unified();
-  recipe.v1_cgroups = leaf.v1_folders();
+  recipe.v1_roots = group.v1_folders();
+  for (const std::string& folder : leaf.v1_folders()) {
+    if (std::ranges::find(recipe.v1_roots, folder) == recipe.v1_roots.end()) recipe.v1_cgroups.push_back(folder);
+  }
   return recipe;
 }
 
@@ -128,7 +131,7 @@ Result<Init> start_init(const ContainerSpec& spec, Cgroup& cgroup) {
     DEWAR_TRY(allow_only_ports(spec.ports, cgroup.unified()).context("step ports"));
   const Cgroup leaf = DEWAR_TRY(cgroup.create_leaf(kInitLeaf).context("step cgroup"));
   DEWAR_TRY(make_dirs(spec.root_folder, 0700).context("step root"));
-  const LaunchReport report = DEWAR_TRY(launch(spec.launcher, make_recipe(spec, leaf)).context("step launch"));
+  const LaunchReport report = DEWAR_TRY(launch(spec.launcher, make_recipe(spec, cgroup, leaf)).context("step launch"));
   if (!report.step.empty()) return fail(explain_step(report.step, report.error, report.detail));
   UniqueFd pidfd = DEWAR_TRY(open_process(report.init).context("step init: PID 1 has ended already"));
   protect_from_oom(report.init.pid);

@@ -7,7 +7,7 @@
 namespace dewar {
 namespace {
 
-constexpr DocumentKind kRecipe{"DWRC", 3, "the recipe"};
+constexpr DocumentKind kRecipe{"DWRC", 4, "the recipe"};
 
 enum class Kind : std::uint8_t { kContainer, kAttempt, kDrain };
 

@@ -90,7 +90,9 @@ struct ContainerRecipe {
   std::string hostname;
   Network network = Network::kHost;
   std::string unified_cgroup;           ///< cgroup2 folder in which PID 1 is born; empty: none
-  std::vector<std::string> v1_cgroups;  ///< cgroup v1 folders that PID 1 joins
+  std::vector<std::string> v1_roots;    ///< cgroup v1 folders it is in while it makes the cgroup namespace, whose roots
+                                        ///< they become
+  std::vector<std::string> v1_cgroups;  ///< cgroup v1 folders that it joins then
 };
 
 /// Starts one attempt (one run of one process) in a container whose PID 1's pidfd is descriptor 4. The launcher's
@@ -108,6 +110,7 @@ struct AttemptRecipe {
   std::vector<Rlimit> rlimits;
   std::vector<std::string> writable;    ///< Landlock: all else can only be read and executed; empty: no Landlock
   std::optional<int> oom_score_adj;     ///< see proc(5)
+  bool deny_speculation = false;        ///< see confine.h
   std::string seccomp;                  ///< struct sock_filter[] as bytes; empty: no filter
   std::string unified_cgroup;           ///< the attempt's leaf in cgroup2; empty: none
   std::vector<std::string> v1_cgroups;  ///< cgroup v1 folders that it joins
@@ -148,12 +151,13 @@ void code(Coder& c, MountOp& v) {
 }
 template <class Coder>
 void code(Coder& c, ContainerRecipe& v) {
-  c(v.root, v.image, v.layer, v.first_id, v.mounts, v.hostname, v.network, v.unified_cgroup, v.v1_cgroups);
+  c(v.root, v.image, v.layer, v.first_id, v.mounts, v.hostname, v.network, v.unified_cgroup, v.v1_roots, v.v1_cgroups);
 }
 template <class Coder>
 void code(Coder& c, AttemptRecipe& v) {
-  c(v.argv, v.env, v.cwd, v.user, v.first_id, v.capabilities, v.rlimits, v.writable, v.oom_score_adj, v.seccomp,
-    v.unified_cgroup, v.v1_cgroups, v.sweep_cgroup, v.logs, v.status_file, v.bell, v.has_pipes, v.on_host);
+  c(v.argv, v.env, v.cwd, v.user, v.first_id, v.capabilities, v.rlimits, v.writable, v.oom_score_adj,
+    v.deny_speculation, v.seccomp, v.unified_cgroup, v.v1_cgroups, v.sweep_cgroup, v.logs, v.status_file, v.bell,
+    v.has_pipes, v.on_host);
 }
 template <class Coder>
 void code(Coder& c, DrainRecipe& v) {

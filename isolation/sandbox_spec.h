@@ -99,6 +99,7 @@ struct SandboxSpec {
   bool user_namespace = false;       ///< root inside is nobody outside
   bool landlock = true;              ///< a second wall around the root, where the kernel has it
   bool enforce_ports = false;        ///< in the host's network: only the allotted ports can be bound
+  bool deny_speculation = false;     ///< the processor runs none of its code ahead where that leaks (PR_SPEC_*)
   std::optional<int> oom_score_adj;  ///< -1000 to 1000; see proc(5)
 };
 
@@ -141,7 +142,7 @@ void code(Coder& c, User& v) {
 template <class Coder>
 void code(Coder& c, SandboxSpec& v) {
   c(v.limits, v.network, v.binds, v.tmpfs, v.environment, v.secrets, v.rlimits, v.keep_capabilities, v.seccomp, v.disk,
-    v.root, v.devices, v.user_namespace, v.landlock, v.enforce_ports, v.oom_score_adj);
+    v.root, v.devices, v.user_namespace, v.landlock, v.enforce_ports, v.oom_score_adj, v.deny_speculation);
 }
 
 }  // namespace dewar

@@ -50,9 +50,15 @@ void set_oom_score(const std::optional<int>& asked, const Reporter& report) {
   if (!written && asked) report.refuse(step::kOomScore, text);
 }
 
-void enter_container(const Reporter& report) {
-  if (::setns(kContainerFd, CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_NEWNET) != 0)
+/// Runtimes that size themselves by their limits put the path in /proc/self/cgroup behind /sys/fs/cgroup, which shows
+/// the task's group. On v1 the container's cgroup namespace begins there, too. cgroup2 allows no process in a group
+/// whose controllers are given to groups below, so none can make a namespace that begins there: each attempt gets one
+/// that begins at its own leaf, and the path is "/".
+void enter_container(bool v2_alone, const Reporter& report) {
+  const int cgroup_namespace = v2_alone ? 0 : CLONE_NEWCGROUP;
+  if (::setns(kContainerFd, CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | cgroup_namespace) != 0)
     report.refuse(step::kEnterNamespaces);
+  if (v2_alone && ::unshare(CLONE_NEWCGROUP) != 0) report.refuse(step::kCgroupNamespace);
 }
 
 void open_nothing(const AttemptFds& fds, const Reporter& report) {
@@ -129,7 +135,7 @@ void become_attempt(const AttemptRecipe& recipe, const AttemptFds& fds) {
   join_v1_cgroups(recipe.v1_cgroups, report);
   set_oom_score(recipe.oom_score_adj, report);
   if (::setsid() < 0) report.refuse(step::kSession);
-  if (!recipe.on_host) enter_container(report);
+  if (!recipe.on_host) enter_container(recipe.v1_cgroups.empty(), report);
   open_nothing(fds, report);
   enter_folder(recipe.cwd, report);
   ::umask(022);
@@ -144,6 +150,7 @@ void become_attempt(const AttemptRecipe& recipe, const AttemptFds& fds) {
   become_user(recipe.user, recipe.first_id, report);
   set_capabilities(recipe.capabilities, report);
   forbid_new_privileges(report);
+  if (recipe.deny_speculation) deny_speculation(report);
   build_wall(recipe.writable, report);
   hide(report);  // the change of user may have undone it
   reset_signals();

@@ -8,6 +8,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <utility>
+
 #include "isolation/launch/steps.h"
 
 namespace dewar {
@@ -67,6 +69,18 @@ void set_capabilities(std::uint64_t kept, const Reporter& report) {
 
 void forbid_new_privileges(const Reporter& report) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) report.refuse(step::kNoNewPrivileges);
+}
+
+void deny_speculation(const Reporter& report) {
+  for (const auto& [feature, name] :
+       {std::pair{PR_SPEC_STORE_BYPASS, "store bypass"}, {PR_SPEC_INDIRECT_BRANCH, "indirect branches"}}) {
+    const int state = ::prctl(PR_GET_SPECULATION_CTRL, feature, 0, 0, 0);
+    if (state == PR_SPEC_NOT_AFFECTED) continue;
+    if (state < 0) report.refuse(step::kSpeculation, name);
+    if ((state & (PR_SPEC_DISABLE | PR_SPEC_FORCE_DISABLE)) != 0 && (state & PR_SPEC_PRCTL) == 0) continue;  // for all
+    if (::prctl(PR_SET_SPECULATION_CTRL, feature, PR_SPEC_FORCE_DISABLE, 0, 0) != 0)
+      report.refuse(step::kSpeculation, name);
+  }
 }
 
 void hide(const Reporter& report) {

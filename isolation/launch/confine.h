@@ -27,6 +27,11 @@ void set_capabilities(std::uint64_t kept, const Reporter& report);
 
 void forbid_new_privileges(const Reporter& report);
 
+/// Speculative store bypass and indirect branch speculation off for good (PR_SPEC_FORCE_DISABLE), for this process and
+/// all that come of it. Fails with ENXIO or EPERM where the processor is affected and
+/// this host leaves no choice.
+void deny_speculation(const Reporter& report);
+
 /// Makes this process opaque to others of its user: no ptrace(2), no /proc/<pid>/{exe,fd,mem}. To be repeated after
 /// each change of credentials, which may undo it (proc(5), suid_dumpable).
 void hide(const Reporter& report);

@@ -63,9 +63,10 @@ void give_back_heap(void* heap) {
 [[noreturn]] void run_child(const ContainerRecipe& recipe, int pipe, const UniqueFd& user_namespace, void* heap) {
   const Reporter report(pipe);
   spare_from_oom();
-  join_v1_cgroups(recipe.v1_cgroups, report);
-  // Only now: the namespace's root is the cgroup that its maker is in.
+  join_v1_cgroups(recipe.v1_roots, report);
+  // In between: the namespace's root is, in each hierarchy, the group that its maker is in.
   if (::unshare(CLONE_NEWCGROUP) != 0) report.refuse(step::kCgroupNamespace);
+  join_v1_cgroups(recipe.v1_cgroups, report);
   build_root(recipe, user_namespace.get(), report);
   if (::sethostname(recipe.hostname.c_str(), recipe.hostname.size()) != 0) {
     report.refuse(step::kHostname, recipe.hostname);

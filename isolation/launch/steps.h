@@ -42,6 +42,7 @@ inline constexpr char kKeyring[] = "keyring";
 inline constexpr char kDescriptors[] = "descriptors";
 inline constexpr char kGroups[] = "groups";
 inline constexpr char kUser[] = "user";
+inline constexpr char kSpeculation[] = "speculation";
 inline constexpr char kLandlock[] = "landlock";
 inline constexpr char kSeccomp[] = "seccomp";
 inline constexpr char kExec[] = "exec";

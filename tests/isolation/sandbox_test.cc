@@ -6,11 +6,14 @@
 #include <unistd.h>
 
 #include "base/files.h"
+#include "isolation/attempt_status.h"
 #include "tests/isolation/kernel_fixture.h"
 
 namespace dewar {
 namespace {
 
+using ::testing::AllOf;
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -132,6 +135,82 @@ TEST_F(SandboxTest, ItsOwnCgroupsAreAllItSeesAndItCannotWriteThem) {
     EXPECT_NE(run(container, "f=$(find /sys/fs/cgroup -name pids.max | head -1); echo max > $f", 0).code, 0);
     EXPECT_NE(run(container, "mkdir $(dirname $(find /sys/fs/cgroup -name pids.max | head -1))/x", 0).code, 0);
   }
+}
+
+/// As OpenJDK 17 and Go's automemlimit do it: the path of /proc/self/cgroup behind the mount that mountinfo tells.
+constexpr char kFindLimits[] = R"(
+import sys
+groups = {}
+for line in open("/proc/self/cgroup"):
+    number, controllers, path = line.rstrip("\n").split(":", 2)
+    for controller in controllers.split(","):
+        groups[controller] = path
+mounts = {}
+for line in open("/proc/self/mountinfo"):
+    words = line.split()
+    root, point, rest = words[3], words[4], words[words.index("-") + 1:]
+    for controller in (rest[2].split(",") if rest[0] == "cgroup" else [""] if rest[0] == "cgroup2" else []):
+        mounts.setdefault(controller, (root, point))
+def folder(controller):
+    (root, point), path = mounts[controller], groups[controller]
+    if controller == "" or root == "/":
+        return point + (path if path != "/" else "")
+    if root == path:
+        return point
+    sys.exit("no path: mount of " + controller + " has root " + root + ", path " + path)
+def text(controller, name):
+    return open(folder(controller) + "/" + name).read().strip()
+if "memory" in mounts:
+    limit = int(text("memory", "memory.limit_in_bytes"))
+    if limit > 1 << 60:
+        limit = [line.split()[1] for line in text("memory", "memory.stat").split("\n") if "hierarchical_memory_limit" in line][0]
+    quota, period = text("cpu", "cpu.cfs_quota_us"), text("cpu", "cpu.cfs_period_us")
+else:
+    limit = text("", "memory.max")
+    quota, period = text("", "cpu.max").split()
+print(limit, float(quota) / float(period))
+)";
+
+TEST_F(SandboxTest, RuntimesFindTheTasksLimits) {
+  spec().sandbox.limits.memory = 256u << 20;
+  spec().sandbox.limits.cpu_quota = 1.5;
+  ASSERT_TRUE(replace_file(folder("sandbox/find_limits.py"), kFindLimits));
+  for (const CgroupLayout& layout : layouts()) {
+    spec().cgroups = layout;
+    {
+      const Container container = make();
+      EXPECT_EQ(run(container, "python3 find_limits.py").output, "268435456 1.5\n");
+      if (exists("/usr/bin/java")) {
+        EXPECT_THAT(run(container, "java -XshowSettings:system -version 2>&1").output,
+                    AllOf(HasSubstr("Memory Limit: 256.00M\n"), HasSubstr("Effective CPU Count: 2\n")));
+      }
+    }
+    EXPECT_TRUE(Container::sweep(spec(), 30000));
+  }
+}
+
+// covers: S34
+TEST_F(SandboxTest, SpeculationIsDeniedForGoodOrRefusedInWords) {
+  const Container container = make();
+  const std::string look = "grep -E '^Speculation' /proc/self/status; :";
+  Running running = start(container, look, 1234, [](AttemptRecipe& recipe) { recipe.deny_speculation = true; });
+  EXPECT_EQ(wait_for(running.launcher), 0);
+  const auto status = last_status(read_file(running.recipe.status_file).take());
+  ASSERT_TRUE(status);
+  EXPECT_TRUE(running.leaf.remove());
+  if (status->stage == AttemptStage::kRefused) {
+    EXPECT_EQ(status->step, "speculation");
+    EXPECT_THAT(explain_step(status->step, status->error, status->detail), HasSubstr("leave out deny_speculation"));
+    GTEST_SKIP() << "this host leaves no choice: " << status->detail;
+  }
+  EXPECT_EQ(status->return_code, 0);
+  const std::string denied = read_file(running.recipe.log_folder + "/stdout").take();
+  const auto bypass = [](const std::string& lines) { return lines.substr(0, lines.find('\n')); };
+  EXPECT_THAT(bypass(denied),
+              AnyOf(HasSubstr("thread force mitigated"), HasSubstr("not vulnerable"), HasSubstr("globally mitigated")));
+  EXPECT_THAT(denied,
+              AnyOf(HasSubstr("conditional force disabled"), HasSubstr("always disabled"), HasSubstr("not affected")));
+  EXPECT_THAT(run(container, look, 1234).output, Not(HasSubstr("force"))) << "on request only";
 }
 
 TEST_F(SandboxTest, NetworkNoneHasOnlyALoopbackThatIsUp) {

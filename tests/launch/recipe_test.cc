@@ -15,7 +15,8 @@ ContainerRecipe full_container() {
   recipe.hostname = "web-7";
   recipe.network = Network::kNone;
   recipe.unified_cgroup = "/sys/fs/cgroup/unified/dewar/7";
-  recipe.v1_cgroups = {"/sys/fs/cgroup/memory/dewar/7", "/sys/fs/cgroup/cpu/dewar/7"};
+  recipe.v1_roots = {"/sys/fs/cgroup/memory/dewar/7", "/sys/fs/cgroup/cpu/dewar/7"};
+  recipe.v1_cgroups = {"/sys/fs/cgroup/memory/dewar/7/init"};
   return recipe;
 }
 
@@ -27,6 +28,7 @@ AttemptRecipe full_attempt() {
   recipe.user = {"www-data", 33, 33, {4, 5}};
   recipe.capabilities = 1u << 10;
   recipe.rlimits = {{7, 1024, ~0ull}};
+  recipe.deny_speculation = true;
   recipe.seccomp = std::string(16, '\0');
   recipe.unified_cgroup = "/u";
   recipe.v1_cgroups = {"/m", "/c"};
@@ -56,6 +58,7 @@ TEST(RecipeCodec, CarriesEveryFieldOfAContainer) {
   EXPECT_EQ(read.hostname, "web-7");
   EXPECT_EQ(read.network, Network::kNone);
   EXPECT_EQ(read.unified_cgroup, "/sys/fs/cgroup/unified/dewar/7");
+  EXPECT_EQ(read.v1_roots, full_container().v1_roots);
   EXPECT_EQ(read.v1_cgroups, full_container().v1_cgroups);
 }
 
@@ -76,6 +79,7 @@ TEST(RecipeCodec, CarriesEveryFieldOfAnAttempt) {
   EXPECT_EQ(read.rlimits[0].resource, 7);
   EXPECT_EQ(read.rlimits[0].soft, 1024u);
   EXPECT_EQ(read.rlimits[0].hard, ~0ull);
+  EXPECT_TRUE(read.deny_speculation);
   EXPECT_EQ(read.seccomp, written.seccomp);
   EXPECT_EQ(read.unified_cgroup, "/u");
   EXPECT_EQ(read.v1_cgroups, written.v1_cgroups);
@@ -120,7 +124,7 @@ TEST_P(RecipeDamage, IsRefusedWhenAnyBitIsFlipped) {
 /// A recipe around any body, with a checksum that fits.
 std::string sealed(const std::string& body) {
   Encoder header;
-  header(std::uint32_t{3}, static_cast<std::uint32_t>(body.size()), crc32c(body));
+  header(std::uint32_t{4}, static_cast<std::uint32_t>(body.size()), crc32c(body));
   return "DWRC" + header.take() + body;
 }
 

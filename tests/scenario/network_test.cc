@@ -309,7 +309,6 @@ processes:
 )yaml";
 
 // covers: network bridge
-// covers: network bridge
 TEST_F(Bridge, AnImagesRootHasItToo) {
   const TempFolder folder;
   make_small_root(folder / "image", {"cat", "python3"});

@@ -150,6 +150,12 @@ TEST(Sandbox, ARootIsAPathOrAMap) {
   EXPECT_FALSE(sandbox_of("{landlock: false}").landlock);
 }
 
+TEST(Sandbox, SpeculationIsDeniedOnRequest) {
+  EXPECT_FALSE(sandbox_of("{}").deny_speculation);
+  EXPECT_TRUE(sandbox_of("{deny_speculation: true}").deny_speculation);
+  EXPECT_THAT(wrong_with("{deny_speculation: maybe}"), ElementsAre(HasSubstr("true or false")));
+}
+
 TEST(Sandbox, ARootThatCannotBeOneIsToldOfAtOnce) {
   EXPECT_THAT(wrong_with("{root: image.tar}"), ElementsAre(HasSubstr("'host', or an absolute path")));
   EXPECT_THAT(wrong_with("{root: /srv/../etc}"), ElementsAre(HasSubstr("absolute path")));

@@ -86,6 +86,7 @@ void be_process(const RunnerSpec& spec, const ProcessSpec& process, AttemptRecip
   recipe.rlimits = spec.sandbox.rlimits;
   if (spec.sandbox.landlock) recipe.writable = writable_places(spec.sandbox, sandbox_of(spec));
   recipe.oom_score_adj = spec.sandbox.oom_score_adj;
+  recipe.deny_speculation = spec.sandbox.deny_speculation;
   recipe.seccomp = spec.seccomp;
 }
 

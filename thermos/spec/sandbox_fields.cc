@@ -285,6 +285,7 @@ constexpr Field<SandboxSpec> kSandboxFields[] = {
     {"user_namespace", truth_field<&SandboxSpec::user_namespace>},
     {"landlock", truth_field<&SandboxSpec::landlock>},
     {"enforce_ports", [](Reading& r, const Node& n, SandboxSpec& s) { r.truth(n, s.enforce_ports); }},
+    {"deny_speculation", truth_field<&SandboxSpec::deny_speculation>},
     {"binds", read_binds},
     {"tmpfs", read_tmpfs},
     {"environment", read_environment},
