@@ -204,7 +204,7 @@ TEST_F(ExhaustTest, MemoryOfEveryKindEndsAtTheTasksLimit) {
       const Container container = make();
       const Ended ended = attack(container, "exhaust " + kind, kSomebody);
       EXPECT_EQ(ended.code, -SIGKILL) << kind << ": " << ended.output;
-      const std::int64_t peak = container.usage()->memory_peak_bytes.value_or(0);
+      const std::int64_t peak = container.cgroup().usage()->memory_peak_bytes.value_or(0);
       EXPECT_GE(peak, kMemory / 10 * 9) << kind;
       EXPECT_LE(peak, kMemory) << kind;
     }

@@ -24,6 +24,7 @@ class Benchmark:
     contenders: dict[str, Callable[[], list[float]]]
     higher_is_better: bool = False
     rounds: int = 5
+    after: Callable[[], None] | None = None  # what is to be done when all rounds are over
     crowd: int | None = None  # how many tasks there are beside; figures of one family are named alike but for this
 
 
@@ -82,6 +83,8 @@ def measure(benchmark, say):
             except (subprocess.CalledProcessError, OSError, ValueError, RuntimeError) as error:
                 figure.failed[name] = explain(error)
         figure.rounds.append(results)
+    if benchmark.after:
+        benchmark.after()
     return figure
 
 

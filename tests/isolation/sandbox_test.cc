@@ -204,7 +204,7 @@ TEST_F(SandboxTest, SpeculationIsDeniedForGoodOrRefusedInWords) {
     GTEST_SKIP() << "this host leaves no choice: " << status->detail;
   }
   EXPECT_EQ(status->return_code, 0);
-  const std::string denied = read_file(running.recipe.log_folder + "/stdout").take();
+  const std::string denied = read_file(running.recipe.logs.folder + "/stdout").take();
   const auto bypass = [](const std::string& lines) { return lines.substr(0, lines.find('\n')); };
   EXPECT_THAT(bypass(denied),
               AnyOf(HasSubstr("thread force mitigated"), HasSubstr("not vulnerable"), HasSubstr("globally mitigated")));
