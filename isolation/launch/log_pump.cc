@@ -94,17 +94,20 @@ std::size_t LogPump::move_some(LogStream& stream, bool limited) {
 }
 
 /// All that the spool has by now.
-std::size_t LogPump::move_spooled(bool limited) {
+std::size_t LogPump::move_spooled() {
   spool_->clear();
   std::size_t moved = 0;
   for (Spool::Piece piece = spool_->front(); piece.dropped + piece.bytes.size() > 0; piece = spool_->front()) {
     LogStream& stream = streams_[piece.stream == OutputStream::kStdout ? 0 : 1];
     if (piece.dropped > 0) log_->file(stream.id).miss(piece.dropped, GapReason::kDropped, wall_time());
     not_kept_up_ += piece.dropped;
-    take(stream, piece.bytes, limited);
+    take(stream, piece.bytes, true);
     moved += piece.bytes.size();
     spool_->pop();
-    if (moved > kBufferSize && limited) break;
+    if (moved > kBufferSize) {
+      spool_->look_again();  // our attempt may have ended meanwhile
+      break;
+    }
   }
   return moved;
 }
@@ -182,7 +185,7 @@ std::size_t LogPump::move_ready(const std::vector<pollfd>& watched) {
   std::size_t most = 0;
   for (std::size_t i = 2; i < watched.size(); ++i) {
     if (watched[i].revents == 0) continue;
-    const std::size_t moved = spool_ ? move_spooled(true) : move_some(streams_[i - 2], true);
+    const std::size_t moved = spool_ ? move_spooled() : move_some(streams_[i - 2], true);
     most = std::max(most, moved);
     since_pause_ += moved;
   }
@@ -220,7 +223,7 @@ void LogPump::look_after() {
 void LogPump::drain_spool() {
   std::int64_t rest = 4 * kPipeSize;  // both pipes, and what the spool holds
   while (!spool_->has_ended() && rest >= 0 && wait_for(spool_->fd(), POLLIN, kSilenceMs))
-    rest -= static_cast<std::int64_t>(move_spooled(false));
+    rest -= static_cast<std::int64_t>(move_spooled());
   if (!spool_->has_ended()) say(held_open_, "its output is held open by a process outside of the attempt");
   spool_.reset();
 }

@@ -49,7 +49,7 @@ class LogPump {
  private:
   /// Moves one read's worth and returns how much that was; at end-of-file 0, and the pipe is closed.
   std::size_t move_some(LogStream& stream, bool limited);
-  std::size_t move_spooled(bool limited);
+  std::size_t move_spooled();
   std::size_t move_ready(const std::vector<pollfd>& watched);
   void take(LogStream& stream, std::string_view bytes, bool limited);
   void keep(LogStream& stream, std::string_view bytes, bool limited);

@@ -41,6 +41,8 @@ void Spool::clear() {
   if (done_) wake(filled_);
 }
 
+void Spool::look_again() { wake(filled_); }
+
 Spool::Piece Spool::front() const {
   const std::size_t first = first_.load(std::memory_order_relaxed);
   if (first == end_.load(std::memory_order_acquire)) return {};

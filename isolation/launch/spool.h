@@ -38,6 +38,8 @@ class Spool {
   /// Readable while there may be something to take, or all has ended. clear() it, then look.
   int fd() const { return filled_.get(); }
   void clear();
+  /// Some are left: fd() shall be readable.
+  void look_again();
   /// The oldest piece, until pop(); no bytes and none dropped: there is none.
   Piece front() const;
   void pop();

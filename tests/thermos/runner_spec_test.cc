@@ -65,7 +65,7 @@ TEST(RunnerSpec, ComesBackWithEveryField) {
 TEST(RunnerSpec, BeginsWithMagicVersionLengthAndChecksum) {
   const std::string bytes = encode_runner_spec(sample());
   EXPECT_EQ(bytes.substr(0, 4), "DWRS");
-  EXPECT_EQ(bytes.substr(4, 4), std::string("\2\0\0\0", 4));
+  EXPECT_EQ(bytes.substr(4, 4), std::string("\3\0\0\0", 4));
   std::uint32_t length = 0, sum = 0;
   Decoder header(std::string_view(bytes).substr(8, 8));
   header(length, sum);
@@ -89,7 +89,7 @@ TEST(RunnerSpec, DamagedOrCutAnywhereIsRefusedInWords) {
 TEST(RunnerSpec, OfAnotherVersionIsNamedAsSuch) {
   std::string bytes = encode_runner_spec(sample());
   bytes[4] = 9;
-  EXPECT_THAT(refusal(bytes), HasSubstr("version 9, where this program reads 2"));
+  EXPECT_THAT(refusal(bytes), HasSubstr("version 9, where this program reads 3"));
 }
 
 TEST(RunnerSpec, WithAPlanThatCannotBeOrAValueWithoutMeaningIsRefused) {
