@@ -51,11 +51,12 @@ void write_console(LogStream& stream, std::string_view bytes) {
   }
 }
 
-/// As much of `bytes` as `room` allows, ending with a line if one ends there.
-std::string_view whole_lines(std::string_view bytes, std::uint64_t room) {
+/// As many lines of `bytes` as have room, or, with room for half of `rate`, a part of one that is longer.
+std::string_view whole_lines(std::string_view bytes, std::uint64_t room, std::uint64_t rate) {
   if (bytes.size() <= room) return bytes;
   const std::size_t line_end = bytes.substr(0, room).rfind('\n');
-  return bytes.substr(0, line_end == std::string_view::npos ? room : line_end + 1);
+  if (line_end != std::string_view::npos) return bytes.substr(0, line_end + 1);
+  return bytes.substr(0, room >= rate / 2 ? room : 0);
 }
 
 Time now() { return SystemClock().now(); }
@@ -129,7 +130,7 @@ void LogPump::keep(LogStream& stream, std::string_view bytes, bool limited) {
   LogFile& file = log_->file(stream.id);
   if (!limited || !rate_.limits()) return file.write(bytes, time);
   std::uint64_t dropped = 0;
-  const std::uint64_t room = rate_.left(now());
+  std::uint64_t room = rate_.left(now());
   if (stream.cut && room > 0) {
     const std::size_t line_end = bytes.find('\n');
     dropped = line_end == std::string_view::npos ? bytes.size() : line_end + 1;
@@ -137,11 +138,16 @@ void LogPump::keep(LogStream& stream, std::string_view bytes, bool limited) {
     file.miss(dropped, GapReason::kRate, time);
     bytes.remove_prefix(dropped);
   }
-  const std::string_view kept = whole_lines(bytes, room);
+  // A line whose beginning was kept is kept to its end, on credit if need be.
+  const std::size_t line_end = stream.open ? bytes.find('\n') : std::string_view::npos;
+  if (line_end < kShortRead) room = std::max<std::uint64_t>(room, line_end + 1);
+  const std::string_view kept = whole_lines(bytes, room, log_->policy().rate_limit);
   rate_.take(kept.size());
   file.write(kept, time);
   over_rate_ += dropped + (bytes.size() - kept.size());
+  if (!kept.empty()) stream.open = kept.back() != '\n';
   if (kept.size() == bytes.size()) return;
+  stream.open = false;
   stream.cut = bytes.back() != '\n';
   // Nothing more until there is room again for some lines: a gap here and there says more than one after each line.
   rate_.take(rate_.left(now()));

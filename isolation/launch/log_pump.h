@@ -24,7 +24,8 @@ struct LogStream {
   UniqueFd pipe;
   int console = -1;
   std::uint64_t console_lost = 0;
-  bool cut = false;  ///< the rest of a line is dropped, as its beginning was
+  bool open = false;  ///< the last line that was kept has not ended yet
+  bool cut = false;   ///< the rest of a line is dropped, as its beginning was
 };
 
 /// Moves what an attempt writes to where it belongs. Sleeps in poll(2) while there is nothing to do; gives its buffer's
