@@ -141,12 +141,17 @@ const IndexRecord* IndexReader::peek() {
 
 void FileStarts::refresh() {
   if (const ino_t now = inode_of(*folder_, "index"); now != 0 && (!fd_ || now != inode_)) {
+    take_records();  // the segment that was renamed is complete, and the new one may not repeat its files yet
     std::uint64_t size = 0;
     if (UniqueFd fd = open_log(*folder_, "index", inode_, size)) {
       fd_ = std::move(fd);
       offset_ = 0;
     }
   }
+  take_records();
+}
+
+void FileStarts::take_records() {
   if (!fd_) return;
   for (std::string block; !(block = read_records(fd_.get(), offset_)).empty(); offset_ += block.size()) {
     for (std::string_view rest = block; !rest.empty(); rest.remove_prefix(kIndexRecordSize)) {

@@ -72,6 +72,8 @@ class FileStarts {
     OutputStream stream;
     std::uint64_t position;
   };
+  void take_records();
+
   const UniqueFd* folder_;
   UniqueFd fd_;
   ino_t inode_ = 0;
