@@ -175,6 +175,8 @@ Result<RunnerSpec> make_spec(const TaskSpec& task, const RunRequest& request, co
   spec.task_json = task_json(bound);
   spec.source = source_of(task, user);
   spec.required_ports = task.ports;
+  if (bound.health_check && (bound.health_check->shell_command || spec.ports.contains("health")))
+    spec.health = bound.health_check;
   spec.sandbox = bound.sandbox;
   add_default_limits(spec.sandbox);
   spec.container_id = run.container_id;

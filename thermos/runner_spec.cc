@@ -7,9 +7,14 @@
 namespace dewar {
 namespace {
 
-constexpr DocumentKind kDocument{"DWRS", 3, "runner spec"};
+constexpr DocumentKind kDocument{"DWRS", 4, "runner spec"};
 
 Failure unfit(const std::string& words) { return fail(std::errc::bad_message, "runner spec: " + words); }
+
+bool sensible(const HealthCheck& check, const std::map<std::string, std::int64_t>& ports) {
+  return check.initial_interval >= Duration{} && check.interval > Duration{} && check.timeout > Duration{} &&
+         (check.shell_command || ports.contains("health"));
+}
 
 /// Values that fit the wire but no meaning.
 Result<void> check(const RunnerSpec& spec) {
@@ -17,6 +22,7 @@ Result<void> check(const RunnerSpec& spec) {
   for (const ProcessSpec& process : spec.plan.processes)
     sane = sane && (!process.logger || sensible(*process.logger)) && process.min_duration >= Duration{} &&
            process.time_limit >= Duration{} && (process.fetch.empty() || !spec.fetcher.empty());
+  if (spec.health) sane = sane && sensible(*spec.health, spec.ports);
   if (!sane || spec.plan.finalization_wait < Duration{} || spec.plan.time_limit < Duration{})
     return unfit("it holds a value that has no meaning");
   if (const auto checked = check_plan(spec.plan); !checked) return unfit(checked.error().context);

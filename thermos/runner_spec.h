@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,12 +37,13 @@ struct RunnerSpec {
   std::string shell = "/bin/bash";  ///< runs the command lines
   std::uint32_t first_id = 0;       ///< user namespace: see ContainerRecipe
   CgroupLayout cgroups;
-  CniNetwork network;           ///< of a task whose sandbox has Network::kBridge
-  std::string launcher;         ///< absolute path of dewar-launch
-  std::string fetcher;          ///< of dewar-fetch; empty: the task fetches nothing
-  std::string compressor;       ///< of dewar-compress; empty: no process rotates its logs
-  std::uint64_t log_quota = 0;  ///< bytes that the logs of all tasks of the work dir may take; 0: any
-  std::string path;             ///< PATH of the task's processes
+  CniNetwork network;                 ///< of a task whose sandbox has Network::kBridge
+  std::string launcher;               ///< absolute path of dewar-launch
+  std::string fetcher;                ///< of dewar-fetch; empty: the task fetches nothing
+  std::string compressor;             ///< of dewar-compress; empty: no process rotates its logs
+  std::uint64_t log_quota = 0;        ///< bytes that the logs of all tasks of the work dir may take; 0: any
+  std::string path;                   ///< PATH of the task's processes
+  std::optional<HealthCheck> health;  ///< one by HTTP asks ports["health"]
   std::vector<std::string> preserved_environment;  ///< NAME=VALUE; only with --preserve-env
 };
 
@@ -49,7 +51,7 @@ template <class Coder>
 void code(Coder& c, RunnerSpec& v) {
   c(v.task_id, v.task_name, v.plan, v.task_json, v.source, v.hostname, v.ports, v.required_ports, v.run_folder,
     v.container_id, v.user, v.user_found, v.sandbox, v.seccomp, v.capabilities, v.image_folder, v.shell, v.first_id,
-    v.cgroups, v.network, v.launcher, v.fetcher, v.compressor, v.log_quota, v.path, v.preserved_environment);
+    v.cgroups, v.network, v.launcher, v.fetcher, v.compressor, v.log_quota, v.path, v.health, v.preserved_environment);
 }
 
 /// `<run>/fetch/<process>.<what>`: "request" (written before the runner starts) and "status" of a process that fetches.

@@ -105,6 +105,7 @@ Secrets secrets_of(const RunnerSpec& spec) {
     if (is_secret(spec.sandbox, name)) secrets.add(value);
     secrets.add_from_uris(value);
   }
+  if (spec.health && spec.health->shell_command) secrets.add_from_uris(*spec.health->shell_command);
   for (const ProcessSpec& process : spec.plan.processes) {
     secrets.add_from_uris(process.cmdline);
     for (const Artifact& artifact : process.fetch) {
@@ -136,6 +137,11 @@ RunnerSpec masked(RunnerSpec spec, const Secrets& secrets) {
       for (std::string& mirror : artifact.mirrors) mask(mirror);
       for (auto& [name, value] : artifact.headers) value = kMask;
     }
+  }
+  if (spec.health) {
+    mask(spec.health->http.endpoint);
+    mask(spec.health->http.expected_response);
+    if (spec.health->shell_command) mask(*spec.health->shell_command);
   }
   mask(spec.task_json);
   mask(spec.network.hosts_file);

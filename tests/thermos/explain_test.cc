@@ -7,6 +7,8 @@
 
 #include <csignal>
 
+#include "thermos/explain/health_words.h"
+
 namespace dewar {
 namespace {
 
@@ -206,16 +208,30 @@ TEST_F(ExplainTest, ASignalOfAStrangersIsToldAsSuch) {
   EXPECT_EQ(row_of(told.cards.at(0), "sent by"), "not told by the kernel; not Dewar");
 }
 
-// Dewar has no health checker yet: whoever writes it tells the end of a run by such an event, and this is how it will
-// be told.
 // covers: cause health-check
 TEST_F(ExplainTest, AHealthCheckIsToldByItsEvidence) {
-  run("fetch", ProcessState::kFailed, -SIGTERM, "failed its health check 3 times: HTTP 503");
-  event("end", "fetch", {{"cause", "health-check"}});
-  end(TaskState::kFailed, "fetch failed: failed its health check 3 times: HTTP 503");
-  const Explanation told = explain_process(evidence, "fetch", {});
+  HealthCheck check;
+  check.max_consecutive_failures = 1;
+  HealthRecord record;
+  record.state = {TaskHealth::kUnhealthy, 9, 0, 2, 2};
+  record.add({kStart, true, std::chrono::milliseconds(3), "answered 200 OK"});
+  record.add({kStart + 1, false, std::chrono::milliseconds(12), "answered 500 Oops"});
+  run("serve", ProcessState::kKilled, -SIGTERM, "ended by SIGTERM at the end of the task", 5);
+  event("health", "", health_details(check, 31337, record));
+  end(TaskState::kFailed, unhealthy_words(check, 31337, record));
+  const Explanation told = explain_task(evidence);
   EXPECT_EQ(told.cause, Cause::kHealth);
-  EXPECT_EQ(told.sentence, "try/fetch#0 FAILED: failed its health check 3 times: HTTP 503");
+  EXPECT_EQ(told.sentence,
+            "try FAILED: unhealthy, 2 checks in a row failed: GET /health on port 31337 answered 500 Oops");
+  const Card* card = find_card(told, "Health check");
+  ASSERT_NE(card, nullptr);
+  EXPECT_EQ(row_of(*card, "check"), "GET /health on port 31337");
+  EXPECT_EQ(row_of(*card, "failed"), "2 in a row");
+  EXPECT_EQ(row_of(*card, "tolerated"), "1 in a row");
+  EXPECT_EQ(row_of(*card, "last"), "2023-11-14T22:13:21.000000Z  failed after 12ms: answered 500 Oops");
+  EXPECT_EQ(row_of(*card, ""), "2023-11-14T22:13:20.000000Z  passed after 3ms: answered 200 OK");
+  const Explanation serve = explain_process(evidence, "serve", {});
+  EXPECT_THAT(serve.chain, ElementsAre(HasSubstr("the task ended: unhealthy, 2 checks in a row failed")));
 }
 
 TEST_F(ExplainTest, AStepBeforeExecAndALostLauncherHaveTheirKinds) {

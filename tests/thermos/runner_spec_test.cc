@@ -28,7 +28,8 @@ RunnerSpec sample() {
   spec.plan.max_concurrency = 4;
   spec.plan.finalization_wait = std::chrono::seconds(30);
   spec.task_json = "{}", spec.hostname = "host1";
-  spec.ports = {{"http", 31001}};
+  spec.ports = {{"health", 31002}, {"http", 31001}};
+  spec.health.emplace().max_consecutive_failures = 2;
   spec.required_ports = {"http"};
   spec.run_folder = "/w/runs/c", spec.container_id = "c";
   spec.user = {"www", 33, 33, {4, 5}};
@@ -59,13 +60,16 @@ TEST(RunnerSpec, ComesBackWithEveryField) {
   EXPECT_EQ(spec->plan.processes[0].min_duration, std::chrono::milliseconds(1500));
   EXPECT_EQ(spec->seccomp.size(), 3u);
   EXPECT_FALSE(spec->user_found);
+  EXPECT_EQ(spec->health->http.endpoint, "/health");
+  EXPECT_EQ(spec->health->max_consecutive_failures, 2u);
+  EXPECT_FALSE(spec->health->shell_command);
   EXPECT_EQ(spec->preserved_environment, std::vector<std::string>{"A=b"});
 }
 
 TEST(RunnerSpec, BeginsWithMagicVersionLengthAndChecksum) {
   const std::string bytes = encode_runner_spec(sample());
   EXPECT_EQ(bytes.substr(0, 4), "DWRS");
-  EXPECT_EQ(bytes.substr(4, 4), std::string("\3\0\0\0", 4));
+  EXPECT_EQ(bytes.substr(4, 4), std::string("\4\0\0\0", 4));
   std::uint32_t length = 0, sum = 0;
   Decoder header(std::string_view(bytes).substr(8, 8));
   header(length, sum);
@@ -89,7 +93,7 @@ TEST(RunnerSpec, DamagedOrCutAnywhereIsRefusedInWords) {
 TEST(RunnerSpec, OfAnotherVersionIsNamedAsSuch) {
   std::string bytes = encode_runner_spec(sample());
   bytes[4] = 9;
-  EXPECT_THAT(refusal(bytes), HasSubstr("version 9, where this program reads 3"));
+  EXPECT_THAT(refusal(bytes), HasSubstr("version 9, where this program reads 4"));
 }
 
 TEST(RunnerSpec, WithAPlanThatCannotBeOrAValueWithoutMeaningIsRefused) {
@@ -100,6 +104,13 @@ TEST(RunnerSpec, WithAPlanThatCannotBeOrAValueWithoutMeaningIsRefused) {
   EXPECT_THAT(refusal(encode_runner_spec(unknown)), HasSubstr("a value that has no meaning"));
   past.plan.finalization_wait = -std::chrono::seconds(1);
   EXPECT_THAT(refusal(encode_runner_spec(past)), HasSubstr("a value that has no meaning"));
+  RunnerSpec restless = sample(), portless = sample();
+  restless.health->interval = Duration{};
+  EXPECT_THAT(refusal(encode_runner_spec(restless)), HasSubstr("a value that has no meaning"));
+  portless.ports.erase("health");
+  EXPECT_THAT(refusal(encode_runner_spec(portless)), HasSubstr("a value that has no meaning"));
+  portless.health->shell_command = "true";
+  EXPECT_TRUE(decode_runner_spec(encode_runner_spec(portless)));
 }
 
 }  // namespace

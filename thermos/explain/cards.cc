@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "base/units.h"
+#include "thermos/explain/health_words.h"
 #include "thermos/explain/reasons.h"
 #include "thermos/explain/words.h"
 
@@ -197,6 +198,7 @@ std::vector<Card> task_cards(const Evidence& evidence, const Death& death) {
   std::vector<Card> cards;
   if (death.cause == Cause::kMemory) cards.push_back(memory_card(evidence, death.details));
   if (death.cause == Cause::kDisk) cards.push_back(disk_card(death.details));
+  if (death.cause == Cause::kHealth) cards.push_back(health_card(death.details));
   if (Card pids = pids_card(evidence); !pids.rows.empty()) cards.push_back(std::move(pids));
   if (death.cause != Cause::kDisk) {  // a quota makes writing fail: the task need not have ended for it
     const EventRecord* full = nullptr;
@@ -232,7 +234,9 @@ std::vector<std::string> advice_for(Cause cause, const Details& details) {
     case Cause::kTime:
       return {"raise time_limit, or find out what took so long"};
     case Cause::kHealth:
-      return {"see what the health check answered last"};
+      return {
+          "see what the task itself wrote meanwhile (dewar logs), or give it more time: initial_interval_secs, "
+          "timeout_secs and max_consecutive_failures of health_check_config"};
     case Cause::kFetch:
       return {"try it by hand: dewar fetch URI"};
     case Cause::kRunnerLost:

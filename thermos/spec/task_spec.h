@@ -86,5 +86,14 @@ template <class Coder>
 void code(Coder& c, ProcessSpec& v) {
   c(v.name, v.cmdline, v.max_failures, v.daemon, v.ephemeral, v.final, v.min_duration, v.time_limit, v.logger, v.fetch);
 }
+template <class Coder>
+void code(Coder& c, HttpCheck& v) {
+  c(v.endpoint, v.expected_response, v.expected_response_code);
+}
+template <class Coder>
+void code(Coder& c, HealthCheck& v) {
+  c(v.http, v.shell_command, v.initial_interval, v.interval, v.timeout, v.max_consecutive_failures,
+    v.min_consecutive_successes);
+}
 
 }  // namespace dewar

@@ -1,0 +1,150 @@
+#include "thermos/health.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/temp_folder.h"
+#include "thermos/explain/health_words.h"
+
+namespace dewar {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+/// Thermos's defaults, but for what is given.
+HealthCheck check_with(Duration initial, std::uint32_t max_failures, std::uint32_t min_successes) {
+  HealthCheck check;
+  check.initial_interval = initial;
+  check.max_consecutive_failures = max_failures;
+  check.min_consecutive_successes = min_successes;
+  return check;
+}
+
+/// How a task is after each check: "-" starting, "+" healthy, "X" unhealthy, "?" hopeless, "T" too late, with the
+/// failures that count behind it. `row` has the checks, S for one that has passed and F for one that has not.
+std::string course(const HealthCheck& check, const std::string& row) {
+  const HealthRules rules = rules_of(check);
+  HealthState state;
+  std::string told;
+  for (const char outcome : row) {
+    if (begin_check(rules, state)) end_check(rules, state, outcome == 'S');
+    told += std::string(told.empty() ? "" : " ") + "-+X?T"[static_cast<int>(state.health)] +
+            (state.failures > 0 ? std::to_string(state.failures) : "");
+    if (is_final(state.health)) break;
+  }
+  return told;
+}
+
+// reference: Thermos's own tests of its checker, with an interval of 10 s
+TEST(Health, GoesThermossWay) {
+  const HealthCheck usual;
+  EXPECT_EQ(course(usual, "S"), "+");
+  EXPECT_EQ(course(usual, "FS"), "- +");
+  EXPECT_EQ(course(usual, "SF"), "+ +");
+  EXPECT_EQ(course(usual, "SFF"), "+ + X1");
+  EXPECT_EQ(course(usual, "FFF"), "- - X1");
+  EXPECT_EQ(course(usual, "FFS"), "- - +");
+  EXPECT_EQ(course(check_with(seconds(0), 0, 1), "F"), "X1");
+  EXPECT_EQ(course(check_with(seconds(15), 2, 2), "SSFFF"), "- + +1 +2 X3");
+}
+
+TEST(Health, ASuccessForgetsTheFailuresBeforeIt) {
+  EXPECT_EQ(course(check_with(seconds(0), 1, 1), "SFSFSFF"), "+ +1 + +1 + +1 X2");
+  EXPECT_EQ(course(check_with(seconds(0), 9, 3), "SSFSSS"), "- - -1 - - +");
+}
+
+TEST(Health, FailuresWithinTheInitialIntervalDoNotCount) {
+  EXPECT_EQ(course(check_with(seconds(20), 0, 1), "FFF"), "- - X1");
+  EXPECT_EQ(course(check_with(milliseconds(20001), 0, 1), "FFFF"),
+            "- - - X1");                                                 // a check that has begun in it is in it
+  EXPECT_EQ(course(check_with(seconds(30), 0, 1), "SFFF"), "+ + + X1");  // though it was healthy already
+}
+
+TEST(Health, WhoCannotBecomeHealthyInTimeIsNotWaitedFor) {
+  // 2 forgiven, 1 tolerated, 4 needed: the deadline is the 7th check.
+  EXPECT_EQ(course(check_with(seconds(20), 1, 4), "FFSSSF"), "- - - - - -1");
+  EXPECT_EQ(course(check_with(seconds(20), 1, 4), "FFSF"), "- - - ?1");
+  // 0 forgiven, 4 tolerated, 2 needed: the deadline is the 6th.
+  EXPECT_EQ(course(check_with(seconds(0), 4, 2), "FSFSFSS"), "-1 - -1 - -1 - T");
+}
+
+TEST(Health, HugeNumbersAreCountedToo) {
+  HealthCheck check = check_with(Duration::max(), 4294967295u, 4294967295u);
+  check.interval = Duration(1);
+  const HealthRules rules = rules_of(check);
+  EXPECT_EQ(rules.forgiven, static_cast<std::uint64_t>(Duration::max().count()));
+  EXPECT_GT(rules.deadline, rules.forgiven);
+  check.interval = Duration::max();
+  EXPECT_EQ(rules_of(check).forgiven, 1u);
+}
+
+HealthRecord sample() {
+  HealthRecord record;
+  record.state = {TaskHealth::kHealthy, 12, 0, 1, 2};
+  for (int i = 0; i < 7; ++i) record.add({1.5e9 + i, i % 2 == 0, milliseconds(i), "answered " + std::to_string(i)});
+  return record;
+}
+
+TEST(HealthRecord, KeepsTheLastFewAndComesBack) {
+  const TempFolder folder;
+  EXPECT_FALSE(read_health(folder.path()));
+  ASSERT_TRUE(write_health(folder.path(), sample()));
+  const auto read = read_health(folder.path());
+  ASSERT_TRUE(read) << read.error().message();
+  EXPECT_EQ(read->state, sample().state);
+  ASSERT_EQ(read->last.size(), HealthRecord::kMostOutcomes);
+  EXPECT_EQ(read->last.back().words, "answered 6");
+  EXPECT_EQ(read->last.front().words, "answered 2");
+  EXPECT_EQ(read->last.back().took, milliseconds(6));
+}
+
+TEST(HealthRecord, DamagedOrWithoutMeaningIsRefused) {
+  const std::string bytes = encode_health(sample());
+  for (std::size_t at = 0; at < bytes.size(); ++at) {
+    std::string flipped = bytes;
+    flipped[at] ^= 16;
+    EXPECT_FALSE(decode_health(flipped)) << at;
+    EXPECT_FALSE(decode_health(bytes.substr(0, at))) << at;
+  }
+  HealthRecord strange = sample();
+  strange.state.health = static_cast<TaskHealth>(9);
+  EXPECT_THAT(decode_health(encode_health(strange)).error().message(), HasSubstr("a value that has no meaning"));
+  strange = sample();
+  strange.last.resize(HealthRecord::kMostOutcomes + 1);
+  EXPECT_THAT(decode_health(encode_health(strange)).error().message(), HasSubstr("a value that has no meaning"));
+}
+
+HealthRecord failed_with(TaskHealth health, std::uint64_t failed, const std::string& words) {
+  HealthRecord record;
+  record.state = {health, 9, 0, failed, failed};
+  record.add({1.5e9, false, milliseconds(3), words});
+  return record;
+}
+
+TEST(HealthWords, NameTheCheckAndItsLastOutcome) {
+  HealthCheck check = check_with(seconds(20), 1, 4);
+  EXPECT_EQ(unhealthy_words(check, 31337, failed_with(TaskHealth::kUnhealthy, 1, "answered 500")),
+            "unhealthy, a check failed: GET /health on port 31337 answered 500");
+  EXPECT_EQ(unhealthy_words(check, 31337, failed_with(TaskHealth::kHopeless, 1, "refused the connection")),
+            "unhealthy, it can no longer pass 4 of its first 7 checks in a row: GET /health on port 31337 refused the "
+            "connection");
+  EXPECT_EQ(unhealthy_words(check, 31337, failed_with(TaskHealth::kTooLate, 1, "answered 500")),
+            "unhealthy, it has not passed 4 of its first 7 checks in a row: GET /health on port 31337 answered 500");
+  check.shell_command = "pg_isready\n-q";
+  EXPECT_EQ(unhealthy_words(check, 0, failed_with(TaskHealth::kUnhealthy, 3, shell_check_words(2, "no\nresponse"))),
+            "unhealthy, 3 checks in a row failed: 'pg_isready?-q': exit status 2: no");
+  EXPECT_EQ(healthy_words({TaskHealth::kHealthy, 1, 1, 0, 0}), "healthy: a check has passed");
+  EXPECT_EQ(healthy_words({TaskHealth::kHealthy, 3, 2, 0, 0}), "healthy: 2 checks in a row have passed");
+}
+
+TEST(HealthWords, OutputIsCutToOneLineWithoutControlCharacters) {
+  EXPECT_EQ(shell_check_words(0, ""), "exit status 0");
+  EXPECT_EQ(shell_check_words(-9, "\x1b[31mred\x07"), "killed by SIGKILL (9): ?[31mred?");
+  EXPECT_EQ(shell_check_words(1, std::string(100000, 'x')).size(), std::string("exit status 1: ").size() + 200);
+}
+
+}  // namespace
+}  // namespace dewar
