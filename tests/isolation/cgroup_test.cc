@@ -7,9 +7,11 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/swap.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 
 #include "base/cgroup_members.h"
 #include "base/files.h"
@@ -167,7 +169,6 @@ TEST_F(CgroupTest, ABusyProcessorIsSharedByWeight) {
   EXPECT_LT(used(small) * 3, used(big)) << "a tenth of the weight";
 }
 
-// covers: limit memory.swap.max
 TEST_F(CgroupTest, SwapIsOffUnlessAskedFor) {
   auto limits = memory_limit(64 * kMiB);
   ScratchGroup task(layout(), "t", limits);
@@ -181,6 +182,60 @@ TEST_F(CgroupTest, SwapIsOffUnlessAskedFor) {
   ASSERT_TRUE(task->set(limits));
   EXPECT_EQ(task->limits()->swap, 32 * kMiB);
   EXPECT_EQ(parse_number(*read_file(file)), std::int64_t(v2 ? 32 * kMiB : 96 * kMiB));
+}
+
+/// Swap for the whole host, as long as it lives.
+class SwapFile {
+ public:
+  SwapFile(std::string path, std::size_t bytes) : path_(std::move(path)) {
+    constexpr std::size_t kPage = 4096;
+    struct {  // as mkswap(8) writes it: version and last page after 1 KiB, the name at the end of the first page
+      char boot[1024];
+      std::uint32_t version, last_page;
+      char rest[kPage - 1024 - 8 - 10];
+      char name[10];
+    } head{};
+    head.version = 1;
+    head.last_page = static_cast<std::uint32_t>(bytes / kPage - 1);
+    std::memcpy(head.name, "SWAPSPACE2", sizeof head.name);
+    const auto file = open_file(path_, O_RDWR | O_CREAT);
+    on_ = file && ::fallocate(file->get(), 0, 0, static_cast<off_t>(bytes)) == 0 &&
+          ::pwrite(file->get(), &head, kPage, 0) == kPage && ::swapon(path_.c_str(), 0) == 0;
+  }
+  SwapFile(const SwapFile&) = delete;
+  SwapFile& operator=(const SwapFile&) = delete;
+  ~SwapFile() {
+    if (on_) {
+      EXPECT_EQ(::swapoff(path_.c_str()), 0);
+    }
+  }
+  bool on() const { return on_; }
+
+ private:
+  std::string path_;
+  bool on_ = false;
+};
+
+// covers: limit memory.swap.max
+TEST_F(CgroupTest, WhereThereIsSwapATaskUsesWhatItMayAndNoMore) {
+  const SwapFile swap(folder_ / "swap", 256 * kMiB);
+  if (!swap.on()) GTEST_SKIP() << "no swap can be had here";
+  const auto memory = layout().v1.find("memory");
+  if (memory != layout().v1.end() && !exists(memory->second + "/memory.memsw.limit_in_bytes"))
+    GTEST_SKIP() << "this kernel does not account swap";
+  const auto touched = [](const ScratchGroup& task, std::uint64_t bytes) {
+    return run_testcase(*(*task).create_leaf(std::to_string(bytes)), {"touch", std::to_string(bytes)}).code;
+  };
+  auto limits = memory_limit(32 * kMiB);
+  for (const CgroupLayout& layout : layouts()) {
+    ScratchGroup none(layout, "none", limits);
+    EXPECT_EQ(touched(none, 64 * kMiB), -SIGKILL) << "by default there is none for it";
+    limits.swap = 64 * kMiB;
+    ScratchGroup some(layout, "some", limits);
+    EXPECT_EQ(touched(some, 64 * kMiB), 0) << "half of it is swapped out";
+    EXPECT_EQ(touched(some, 160 * kMiB), -SIGKILL) << "more than memory and swap together";
+    limits.swap = 0;
+  }
 }
 
 TEST_F(CgroupTest, LimitsCanBeRaisedLoweredAndLifted) {

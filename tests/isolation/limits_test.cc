@@ -138,52 +138,6 @@ TEST_F(LimitsTest, HugePagesOfAnUnknownSizeAreRefusedInWords) {
   EXPECT_THAT(words, HasSubstr("no huge pages of that size"));
 }
 
-/// The least that `kMiB * 2` at 1 MiB/s must take: the kernel lets a slice of 100 ms through at once.
-constexpr int kSlowMs = 1500;
-
-// covers: limit io.max
-TEST_F(LimitsTest, WritesPastTheRateWait) {
-  const auto disk = disk_below(folder_.path());
-  if (!has("io") || !disk) GTEST_SKIP() << "no controller io, or no disk below the temporary folder";
-  ASSERT_EQ(::chdir(folder_.path().c_str()), 0);
-  for (const bool by_count : {false, true}) {
-    Limits limits;
-    limits.io.device = *disk;
-    (by_count ? limits.io.write_iops : limits.io.write_bps) = by_count ? 16 : kMiB;  // of 64 KiB each
-    ScratchGroup task(layout(), "t", limits);
-    EXPECT_EQ(task->limits()->io.write_bps, limits.io.write_bps);
-    EXPECT_EQ(task->limits()->io.write_iops, limits.io.write_iops);
-    EXPECT_EQ(task->limits()->io.device, *disk);
-    const Ended slow = run_testcase(*task->create_leaf("a"), {"direct", std::to_string(2 * kMiB)});
-    ASSERT_EQ(slow.code, 0);
-    EXPECT_GE(std::stoi(slow.output), kSlowMs);
-    limits.io.write_bps = limits.io.write_iops = 0;
-    ASSERT_TRUE(task->set(limits));
-    EXPECT_EQ(task->limits()->io.write_bps + task->limits()->io.write_iops, 0u);
-    EXPECT_EQ(run_testcase(*task->create_leaf("b"), {"direct", std::to_string(16 * kMiB)}).code, 0);
-  }
-  ASSERT_EQ(::chdir("/"), 0);
-}
-
-// covers: limit io.weight
-TEST_F(LimitsTest, AnIoWeightIsSetOrRefusedInWords) {
-  if (!has("io")) GTEST_SKIP() << "no controller io here";
-  ScratchGroup task(layout(), "t");
-  Limits limits;
-  limits.io.weight = 250;
-  const auto set = task->set(limits);
-  if (set) {
-    EXPECT_EQ(task->limits()->io.weight, 250u);
-    // On cgroup2 for both that go by weights; BFQ's is a module, whose file comes with it.
-    const std::string bfq = pure_v2() ? task->unified() + "/io.bfq.weight" : "";
-    if (exists(bfq)) {
-      EXPECT_EQ(*read_file(bfq), "default 250\n");
-    }
-  } else {
-    EXPECT_THAT(set.error().message(), HasSubstr("weighing io (the disk's scheduler knows no weights: choose 'bfq'"));
-  }
-}
-
 // covers: limit cpu.max
 TEST_F(LimitsTest, ThrottlingIsCounted) {
   Limits limits;

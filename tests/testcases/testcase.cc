@@ -160,12 +160,17 @@ int huge(long bytes) {
   return 0;
 }
 
-/// count FILE: writes lines with ascending numbers for ever, and keeps in FILE (8 bytes) how many write(2) has taken.
-int count(const char* file) {
+/// Eight bytes that a test looks at meanwhile.
+std::atomic<std::uint64_t>* shared_number(const char* file) {
   const int fd = ::open(file, O_RDWR | O_CLOEXEC);
   void* memory = ::mmap(nullptr, sizeof(std::uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (memory == MAP_FAILED) return 1;
-  auto* written = static_cast<std::atomic<std::uint64_t>*>(memory);
+  return memory == MAP_FAILED ? nullptr : static_cast<std::atomic<std::uint64_t>*>(memory);
+}
+
+/// count FILE: writes lines with ascending numbers for ever, and keeps in FILE (8 bytes) how many write(2) has taken.
+int count(const char* file) {
+  auto* written = shared_number(file);
+  if (written == nullptr) return 1;
   char line[32];
   for (std::uint64_t n = 0;; ++n) {
     const int size = std::snprintf(line, sizeof line, "%lu\n", n);
@@ -189,6 +194,20 @@ int direct(long bytes) {
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   std::printf("%ld\n", (now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000);
   return 0;
+}
+
+/// read DEVICE FILE: reads 64 KiB of it at a time, here and there and past the page cache, until killed, and keeps in
+/// FILE (8 bytes) how often.
+int read_device(const char* device, const char* file) {
+  constexpr size_t kBlock = 64 << 10;
+  void* block = ::mmap(nullptr, kBlock, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  auto* done = shared_number(file);
+  const int disk = ::open(device, O_RDONLY | O_DIRECT | O_CLOEXEC);
+  const off_t blocks = ::lseek(disk, 0, SEEK_END) / static_cast<off_t>(kBlock);
+  if (done == nullptr || disk < 0 || blocks <= 0) return 1;
+  std::srand(1);
+  while (::pread(disk, block, kBlock, std::rand() % blocks * static_cast<off_t>(kBlock)) > 0) ++*done;
+  return 2;
 }
 
 /// One device: made in the working directory, then read there or, if it could not be made, at `path`.
@@ -231,6 +250,7 @@ int main(int argc, char** argv) {
       {"cores", [](long) { return cores(); }},
       {"huge", huge},
       {"direct", direct},
+      {"read", [&](long) { return argc > 3 ? read_device(argv[2], argv[3]) : 1; }},
       {"devices", [&](long) { return argc > 2 ? devices(argv[2]) : 1; }},
       {"wait", [](long) { return wait_for_ever(); }},
       {"count", [&](long) { return argc > 2 ? count(argv[2]) : 1; }},

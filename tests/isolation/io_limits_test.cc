@@ -1,0 +1,136 @@
+// What the disk gives to each: rates that hold, and shares by weight.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "base/files.h"
+#include "isolation/cgroup/disk.h"
+#include "tests/isolation/kernel_fixture.h"
+#include "tests/support/loop_device.h"
+#include "tests/support/temp_folder.h"
+
+namespace dewar {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr std::uint64_t kMiB = 1u << 20;
+
+class IoLimitsTest : public KernelTest {
+ protected:
+  void SetUp() override {
+    KernelTest::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    if (std::ranges::find(layout().v2, "io") == layout().v2.end() && !layout().v1.contains("blkio"))
+      GTEST_SKIP() << "no controller io here";
+  }
+
+  TempFolder folder_;
+};
+
+/// The least that `kMiB * 2` at 1 MiB/s must take: the kernel lets a slice of 100 ms through at once.
+constexpr int kSlowMs = 1500;
+
+// covers: limit io.max
+TEST_F(IoLimitsTest, WritesPastTheRateWait) {
+  const auto disk = disk_below(folder_.path());
+  if (!disk) GTEST_SKIP() << "no disk below the temporary folder";
+  ASSERT_EQ(::chdir(folder_.path().c_str()), 0);
+  for (const bool by_count : {false, true}) {
+    Limits limits;
+    limits.io.device = *disk;
+    (by_count ? limits.io.write_iops : limits.io.write_bps) = by_count ? 16 : kMiB;  // of 64 KiB each
+    ScratchGroup task(layout(), "t", limits);
+    EXPECT_EQ(task->limits()->io.write_bps, limits.io.write_bps);
+    EXPECT_EQ(task->limits()->io.write_iops, limits.io.write_iops);
+    EXPECT_EQ(task->limits()->io.device, *disk);
+    const Ended slow = run_testcase(*task->create_leaf("a"), {"direct", std::to_string(2 * kMiB)});
+    ASSERT_EQ(slow.code, 0);
+    EXPECT_GE(std::stoi(slow.output), kSlowMs);
+    limits.io.write_bps = limits.io.write_iops = 0;
+    ASSERT_TRUE(task->set(limits));
+    EXPECT_EQ(task->limits()->io.write_bps + task->limits()->io.write_iops, 0u);
+    EXPECT_EQ(run_testcase(*task->create_leaf("b"), {"direct", std::to_string(16 * kMiB)}).code, 0);
+  }
+  ASSERT_EQ(::chdir("/"), 0);
+}
+
+TEST_F(IoLimitsTest, AnIoWeightIsSetOrRefusedInWords) {
+  ScratchGroup task(layout(), "t");
+  Limits limits;
+  limits.io.weight = 250;
+  const auto set = task->set(limits);
+  if (set) {
+    EXPECT_EQ(task->limits()->io.weight, 250u);
+    // On cgroup2 for both that go by weights; BFQ's is a module, whose file comes with it.
+    const std::string bfq = pure_v2() ? task->unified() + "/io.bfq.weight" : "";
+    if (exists(bfq)) {
+      EXPECT_EQ(*read_file(bfq), "default 250\n");
+    }
+  } else {
+    EXPECT_THAT(set.error().message(), HasSubstr("weighing io (the disk's scheduler knows no weights: choose 'bfq'"));
+  }
+}
+
+/// Hands a disk to BFQ, the scheduler that goes by weights, and back to the one it had.
+class WeighedDisk {
+ public:
+  explicit WeighedDisk(const std::string& device) : queue_("/sys/block/" + device.substr(5) + "/queue/") {
+    const auto text = read_file(queue_ + "scheduler");  // "none mq-deadline [bfq]"
+    if (!text) return;
+    const std::size_t open = text->find('[') + 1;
+    before_ = text->substr(open, text->find(']') - open);
+    // No favours for who has just begun, and no two requests of different owners at once.
+    works_ = write("scheduler", "bfq") && write("iosched/low_latency", "0") && write("iosched/strict_guarantees", "1");
+  }
+  WeighedDisk(const WeighedDisk&) = delete;
+  WeighedDisk& operator=(const WeighedDisk&) = delete;
+  ~WeighedDisk() { write("scheduler", before_); }
+
+  bool works() const { return works_; }
+
+ private:
+  bool write(const std::string& file, const std::string& text) const {
+    const auto fd = open_file(queue_ + file, O_WRONLY);
+    return fd && write_all(fd->get(), text, file);
+  }
+
+  std::string queue_, before_;
+  bool works_ = false;
+};
+
+// covers: limit io.weight
+TEST_F(IoLimitsTest, ABusyDiskIsSharedByWeight) {
+  const std::string file = folder_ / "disk-image";
+  ASSERT_TRUE(replace_file(file, ""));
+  ASSERT_EQ(::truncate(file.c_str(), 64 * kMiB), 0);
+  const LoopDevice disk(file);
+  if (disk.path().empty()) GTEST_SKIP() << "no loop device is to be had here";
+  const WeighedDisk weighed(disk.path());  // before the groups: on cgroup2 their files come with the scheduler
+  if (!weighed.works()) GTEST_SKIP() << "this kernel has no scheduler bfq";
+  Limits little, much;
+  little.io.weight = 100;
+  much.io.weight = 1000;
+  ScratchGroup small(layout(), "small", little), big(layout(), "big", much);
+  for (const char* counter : {"small", "big"}) ASSERT_TRUE(replace_file(folder_ / counter, std::string(8, '\0')));
+  start_testcase(*small->create_leaf("a"), {"read", disk.path(), folder_ / "small"});
+  start_testcase(*big->create_leaf("a"), {"read", disk.path(), folder_ / "big"});
+  const auto reads = [&](const std::string& counter) {
+    std::uint64_t number = 0;
+    std::memcpy(&number, read_file(folder_ / counter)->data(), sizeof number);
+    return number;
+  };
+  // Only from now on do both compete.
+  EXPECT_TRUE(eventually([&] { return reads("small") > 0 && reads("big") > 0; }));
+  const std::uint64_t small_before = reads("small"), big_before = reads("big");
+  EXPECT_TRUE(eventually([&] { return reads("big") - big_before > 3000; }));
+  const std::uint64_t small_reads = reads("small") - small_before, big_reads = reads("big") - big_before;
+  RecordProperty("small_reads", static_cast<int>(small_reads));
+  EXPECT_LT(small_reads * 3, big_reads) << "a tenth of the weight";
+}
+
+}  // namespace
+}  // namespace dewar
