@@ -8,6 +8,7 @@
 #include <random>
 
 #include "base/files.h"
+#include "base/pipe.h"
 #include "base/units.h"
 #include "fetcher/uri.h"
 
@@ -19,15 +20,10 @@ constexpr int kMaxRestarts = 3;
 
 Time now() { return SystemClock().now(); }
 
-struct Pipe {
-  UniqueFd reader, writer;
-};
-
-Result<Pipe> make_pipe() {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("make a pipe");
-  ::fcntl(ends[1], F_SETPIPE_SZ, kPipeSize);  // the usual size works too, slower
-  return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
+Result<Pipe> make_wide_pipe() {
+  Pipe pipe = DEWAR_TRY(make_pipe());
+  ::fcntl(pipe.writer.get(), F_SETPIPE_SZ, kPipeSize);  // the usual size works too, slower
+  return pipe;
 }
 
 /// Root's own fetches use the network as nobody: no part that reads it is ever root.
@@ -44,9 +40,9 @@ class Pipeline {
     Pipeline made;
     if (order.make_file) made.file_ = DEWAR_TRY(order.make_file());
     if (!order.with_keeper) return made;
-    Pipe data = DEWAR_TRY(make_pipe()), onward;
+    Pipe data = DEWAR_TRY(make_wide_pipe()), onward;
     if (order.unpack_into != nullptr) {
-      onward = DEWAR_TRY(make_pipe());
+      onward = DEWAR_TRY(make_wide_pipe());
       made.unpacker_ =
           DEWAR_TRY(start_unpacker(order.user, onward.reader.get(), true, order.unpack_into->get(), order.name));
     }

@@ -10,6 +10,7 @@
 
 #include "base/cgroup_members.h"
 #include "base/files.h"
+#include "base/pipe.h"
 #include "isolation/attempt_status.h"
 #include "isolation/launch_info.h"
 #include "isolation/net/attachment.h"
@@ -24,27 +25,17 @@ constexpr char kInitLeaf[] = "init";
 constexpr int kReportTimeoutMs = 60000;  // a sane host needs some milliseconds
 constexpr int kCleanupTimeoutMs = 10000;
 
-struct Pipe {
-  UniqueFd read, write;
-};
-
-Result<Pipe> make_pipe() {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("make a pipe");
-  return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
-}
-
 /// A pipe that holds the whole of `bytes` and then ends: whoever reads it needs nobody to write any more, and we never
 /// block on, or get a SIGPIPE from, a reader that died.
 Result<UniqueFd> pipe_holding(const std::string& bytes) {
   Pipe pipe = DEWAR_TRY(make_pipe());
-  const int capacity = ::fcntl(pipe.write.get(), F_GETPIPE_SZ);
+  const int capacity = ::fcntl(pipe.writer.get(), F_GETPIPE_SZ);
   if (static_cast<std::size_t>(capacity) < bytes.size() &&
-      ::fcntl(pipe.write.get(), F_SETPIPE_SZ, static_cast<int>(bytes.size())) < 0)
+      ::fcntl(pipe.writer.get(), F_SETPIPE_SZ, static_cast<int>(bytes.size())) < 0)
     return fail_errno("make a pipe of " + std::to_string(bytes.size()) +
                       " bytes (fewer binds make the recipe smaller)");
-  DEWAR_TRY(write_all(pipe.write.get(), bytes, "the recipe"));
-  return std::move(pipe.read);
+  DEWAR_TRY(write_all(pipe.writer.get(), bytes, "the recipe"));
+  return std::move(pipe.reader);
 }
 
 Result<LaunchReport> read_report(const UniqueFd& pipe) {
@@ -101,10 +92,10 @@ Result<LaunchReport> launch(const std::string& program, const ContainerRecipe& r
   Spawn start;
   start.program = program;
   start.argv = {"dewar-launch"};
-  start.fds = {-1, -1, STDERR_FILENO, input.get(), output.write.get()};
+  start.fds = {-1, -1, STDERR_FILENO, input.get(), output.writer.get()};
   const pid_t pid = DEWAR_TRY(spawn(start));
-  output.write.reset();
-  auto report = read_report(output.read);
+  output.writer.reset();
+  auto report = read_report(output.reader);
   if (!report) ::kill(pid, SIGKILL);  // our own child, not reaped yet: the number is still its
   retry_eintr([&] { return ::waitpid(pid, nullptr, 0); });
   return report;

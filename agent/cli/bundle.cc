@@ -10,6 +10,7 @@
 #include "agent/cli/paint.h"
 #include "agent/cli/task_ref.h"
 #include "base/files.h"
+#include "base/pipe.h"
 #include "base/process.h"
 #include "base/units.h"
 #include "thermos/programs.h"
@@ -34,15 +35,12 @@ Result<ExitCode> pack(const std::vector<std::string>& arguments) {
   start.program = DEWAR_TRY(find_own_program("dewar-bundle"));
   start.argv = {"dewar-bundle", "pack"};
   start.argv.insert(start.argv.end(), arguments.begin(), arguments.end());
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("make a pipe");
-  const UniqueFd reader(ends[0]);
-  UniqueFd writer(ends[1]);
-  start.fds = {-1, -1, writer.get()};
+  Pipe pipe = DEWAR_TRY(make_pipe());
+  start.fds = {-1, -1, pipe.writer.get()};
   for (char** entry = environ; *entry != nullptr; ++entry) start.env.emplace_back(*entry);
   const pid_t child = DEWAR_TRY(spawn(start));
-  writer.reset();
-  const auto words = read_all(reader.get(), "pipe", 1u << 20);
+  pipe.writer.reset();
+  const auto words = read_all(pipe.reader.get(), "pipe", 1u << 20);
   int status = 0;
   retry_eintr([&] { return ::waitpid(child, &status, 0); });
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return ExitCode::kDone;

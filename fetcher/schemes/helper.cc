@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/files.h"
+#include "base/pipe.h"
 #include "base/process.h"
 #include "base/units.h"
 #include "fetcher/schemes/schemes.h"
@@ -24,16 +25,6 @@ TransferResult ended(TransferEnd end, std::string words) {
   result.end = end;
   result.words = std::move(words);
   return result;
-}
-
-struct Pipe {
-  UniqueFd reader, writer;
-};
-
-Result<Pipe> make_pipe() {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("make a pipe");
-  return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
 /// One run of the command, from its start to its end.

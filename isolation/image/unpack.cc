@@ -18,6 +18,7 @@
 #include "base/digest.h"
 #include "base/encoding.h"
 #include "base/files.h"
+#include "base/pipe.h"
 
 namespace dewar {
 namespace {
@@ -230,17 +231,15 @@ Result<Unpacked> unpack_here(const Layer& layer, int folder, const UnpackLimits&
 
 Result<Unpacked> unpack_layer(const Layer& layer, const std::string& folder, const UnpackLimits& limits,
                               const UnpackCount& before) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("make a pipe");
-  UniqueFd reader(ends[0]), writer(ends[1]);
-  writer.reset(::fcntl(writer.get(), F_DUPFD_CLOEXEC, 5));
+  Pipe pipe = DEWAR_TRY(make_pipe());
+  pipe.writer.reset(::fcntl(pipe.writer.get(), F_DUPFD_CLOEXEC, 5));
   const UniqueFd archive(::fcntl(layer.archive.get(), F_DUPFD_CLOEXEC, 5));
-  if (!writer || !archive) return fail_errno("unpack " + layer.name);
+  if (!pipe.writer || !archive) return fail_errno("unpack " + layer.name);
   const pid_t pid = ::fork();
   if (pid < 0) return fail_errno("start a process to unpack " + layer.name);
-  if (pid == 0) be_child({archive, layer.name, layer.whiteouts}, folder, writer.get(), limits, before);
-  writer.reset();
-  const auto bytes = read_all(reader.get(), "answer");
+  if (pid == 0) be_child({archive, layer.name, layer.whiteouts}, folder, pipe.writer.get(), limits, before);
+  pipe.writer.reset();
+  const auto bytes = read_all(pipe.reader.get(), "answer");
   retry_eintr([&] { return ::waitpid(pid, nullptr, 0); });
   if (!bytes) return Failure{bytes.error()};
   Answer told;

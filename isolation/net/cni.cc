@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/files.h"
+#include "base/pipe.h"
 #include "base/process.h"
 
 namespace dewar {
@@ -72,10 +73,7 @@ std::string with_previous(const std::string& config, const std::string& previous
 
 Result<std::string> converse(const CniPlugin& plugin, const CniCall& call, const std::string& previous) {
   const UniqueFd input = DEWAR_TRY(memory_holding(with_previous(plugin.config, previous)));
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("make a pipe");
-  const UniqueFd output(ends[0]);
-  UniqueFd answer(ends[1]);
+  Pipe answer = DEWAR_TRY(make_pipe());
   Spawn start;
   start.program = plugin.program;
   start.argv = {plugin.program};
@@ -85,11 +83,11 @@ Result<std::string> converse(const CniPlugin& plugin, const CniCall& call, const
                "CNI_IFNAME=eth0",
                "CNI_PATH=" + parent_of(plugin.program) + ":/usr/lib/cni:/opt/cni/bin",  // of those that it runs itself
                "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"};
-  start.fds = {input.get(), answer.get(), STDERR_FILENO, call.lock};
+  start.fds = {input.get(), answer.writer.get(), STDERR_FILENO, call.lock};
   start.new_session = true;
   const pid_t pid = DEWAR_TRY(spawn(start));
-  answer.reset();
-  auto text = read_until(output, SystemClock().now() + kLongest);
+  answer.writer.reset();
+  auto text = read_until(answer.reader, SystemClock().now() + kLongest);
   if (!text) ::kill(-pid, SIGKILL);  // our own child, not reaped yet, and what it has started
   int status = 0;
   retry_eintr([&] { return ::waitpid(pid, &status, 0); });

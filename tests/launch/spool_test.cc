@@ -37,7 +37,7 @@ class SpoolTest : public testing::Test {
     }
   }
 
-  LogPipe out_, err_;
+  Pipe out_, err_;
   std::optional<Spool> spool_;
 };
 

@@ -87,7 +87,7 @@ class SuccessorTest : public LaunchTest {
   }
 
   Counter* written_ = nullptr;
-  LogPipe out_, err_;
+  Pipe out_, err_;
 };
 
 TEST_F(SuccessorTest, BringsWhatIsLeftInThePipesIntoTheLog) {

@@ -172,15 +172,14 @@ Result<Attempt> Attempt::start(const RunnerSpec& spec, const Container& containe
 
   const AttemptRecipe recipe = make_recipe(spec, process, run, *attempt.leaf_);
   attempt.recipe_ = encode_recipe(recipe);
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("make a pipe");
-  const UniqueFd read_end(ends[0]);
-  attempt.recipe_pipe_.reset(ends[1]);
+  Pipe pipe = DEWAR_TRY(make_pipe());
+  attempt.recipe_pipe_ = std::move(pipe.writer);
   const int size = static_cast<int>(attempt.recipe_.size());
-  if (size > 65536 && ::fcntl(ends[1], F_SETPIPE_SZ, size) < 0) return fail_errno("widen the recipe's pipe");
+  if (size > 65536 && ::fcntl(attempt.recipe_pipe_.get(), F_SETPIPE_SZ, size) < 0)
+    return fail_errno("widen the recipe's pipe");
 
-  Spawn launcher = launcher_for(spec, attempt, read_end, container.init().get());
-  LogPipe out, err;
+  Spawn launcher = launcher_for(spec, attempt, pipe.reader, container.init().get());
+  Pipe out, err;
   if (recipe.has_pipes) {
     out = DEWAR_TRY(make_log_pipe());
     err = DEWAR_TRY(make_log_pipe());
@@ -227,13 +226,10 @@ Result<bool> Attempt::succeed_launcher(const RunnerSpec& spec, const ProcessSpec
   if (leaf_) (void)leaf_->kill_all(kSweepTimeoutMs);  // or they would go on writing
   const bool has_pipes = output_[0] && output_[1];
   const std::string recipe = encode_recipe(DrainRecipe{log_recipe(spec, process, run_), status_file_, has_pipes});
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("make a pipe");
-  const UniqueFd read_end(ends[0]);
-  UniqueFd write_end(ends[1]);
-  DEWAR_TRY(write_all(write_end.get(), recipe, "recipe"));  // fits a pipe
-  write_end.reset();
-  Spawn launcher = launcher_for(spec, *this, read_end, -1);
+  Pipe pipe = DEWAR_TRY(make_pipe());
+  DEWAR_TRY(write_all(pipe.writer.get(), recipe, "recipe"));  // fits a pipe
+  pipe.writer.reset();
+  Spawn launcher = launcher_for(spec, *this, pipe.reader, -1);
   if (has_pipes) launcher.fds.insert(launcher.fds.end(), {output_[0].get(), output_[1].get()});
   const pid_t pid = DEWAR_TRY(spawn(launcher));
   pidfd_ = DEWAR_TRY(open_child(pid));

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/files.h"
+#include "base/pipe.h"
 #include "base/process.h"
 #include "isolation/log_index.h"
 #include "thermos/programs.h"
@@ -19,17 +20,14 @@ namespace {
 /// By dewar-bundle, which gives up all rights first; its words are the error.
 Result<void> unpack(const UniqueFd& archive, const std::string& folder) {
   const UniqueFd target = DEWAR_TRY(open_file(folder, O_RDONLY | O_DIRECTORY));
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("make a pipe");
-  const UniqueFd reader(ends[0]);
-  UniqueFd writer(ends[1]);
+  Pipe pipe = DEWAR_TRY(make_pipe());
   Spawn start;
   start.program = DEWAR_TRY(find_own_program("dewar-bundle"));
   start.argv = {"dewar-bundle", "unpack"};
-  start.fds = {archive.get(), -1, writer.get(), target.get()};
+  start.fds = {archive.get(), -1, pipe.writer.get(), target.get()};
   const pid_t child = DEWAR_TRY(spawn(start));
-  writer.reset();
-  const auto words = read_all(reader.get(), "pipe", 1u << 16);
+  pipe.writer.reset();
+  const auto words = read_all(pipe.reader.get(), "pipe", 1u << 16);
   int status = 0;
   retry_eintr([&] { return ::waitpid(child, &status, 0); });
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};

@@ -6,6 +6,7 @@
 
 #include "base/encoding.h"
 #include "base/files.h"
+#include "base/pipe.h"
 #include "base/unique_fd.h"
 
 namespace dewar {
@@ -18,21 +19,18 @@ std::vector<Checked> examine(const DoctorHost& host) {
 }
 
 Result<void> try_in_child(const std::function<Result<void>()>& attempt) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("make a pipe");
-  const UniqueFd from_child(ends[0]);
-  UniqueFd to_parent(ends[1]);
+  Pipe told_by_child = DEWAR_TRY(make_pipe());
   const pid_t child = ::fork();
   if (child < 0) return fail_errno("fork");
   if (child == 0) {
     const auto tried = attempt();
     const std::int32_t number = tried ? 0 : tried.error().code.value();
     const std::string words = tried ? "" : tried.error().context;
-    (void)write_all(to_parent.get(), std::to_string(number) + " " + words, "a pipe");
+    (void)write_all(told_by_child.writer.get(), std::to_string(number) + " " + words, "a pipe");
     ::_exit(tried ? 0 : 1);
   }
-  to_parent.reset();
-  const auto told = read_all(from_child.get(), "a pipe");
+  told_by_child.writer.reset();
+  const auto told = read_all(told_by_child.reader.get(), "a pipe");
   int status = 0;
   retry_eintr([&] { return ::waitpid(child, &status, 0); });
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};

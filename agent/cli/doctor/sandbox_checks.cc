@@ -13,6 +13,7 @@
 
 #include "agent/cli/doctor/check.h"
 #include "base/files.h"
+#include "base/pipe.h"
 #include "base/unique_fd.h"
 #include "isolation/landlock.h"
 #include "isolation/seccomp/profile.h"
@@ -48,21 +49,18 @@ Finding network_namespace(const DoctorHost& host) {
 class Mapped {
  public:
   static Result<UniqueFd> make() {
-    int ready[2];
-    if (::pipe2(ready, O_CLOEXEC) != 0) return fail_errno("make a pipe");
-    const UniqueFd from_child(ready[0]);
-    UniqueFd to_parent(ready[1]);
+    Pipe ready = DEWAR_TRY(make_pipe());
     const pid_t child = ::fork();
     if (child < 0) return fail_errno("fork");
     if (child == 0) {
       if (::unshare(CLONE_NEWUSER) != 0) ::_exit(errno);
-      (void)write_all(to_parent.get(), "x", "a pipe");
+      (void)write_all(ready.writer.get(), "x", "a pipe");
       ::pause();
       ::_exit(0);
     }
-    to_parent.reset();
+    ready.writer.reset();
     char byte = 0;
-    const bool made = retry_eintr([&] { return ::read(from_child.get(), &byte, 1); }) == 1;
+    const bool made = retry_eintr([&] { return ::read(ready.reader.get(), &byte, 1); }) == 1;
     auto space = made ? map(child) : Result<UniqueFd>(fail("unshare"));
     ::kill(child, SIGKILL);
     int status = 0;

@@ -37,7 +37,7 @@ Result<void> drive(char** argv) {
   DEWAR_TRY(make_dirs(recipe.folder));
   std::string subject;
   auto log = DEWAR_TRY(RunLog::open(recipe, LogFile::Begin::kNew, subject));
-  LogPipe out = DEWAR_TRY(make_log_pipe()), err = DEWAR_TRY(make_log_pipe());
+  Pipe out = DEWAR_TRY(make_log_pipe()), err = DEWAR_TRY(make_log_pipe());
   Spawn writer;
   writer.program = argv[4];
   for (char** word = argv + 4; *word != nullptr; ++word) writer.argv.emplace_back(*word);
