@@ -7,7 +7,7 @@
 namespace dewar {
 namespace {
 
-constexpr DocumentKind kRecipe{"DWRC", 4, "the recipe"};
+constexpr DocumentKind kRecipe{"DWRC", 5, "the recipe"};
 
 enum class Kind : std::uint8_t { kContainer, kAttempt, kDrain };
 
@@ -21,7 +21,10 @@ bool sensible(const ContainerRecipe& recipe) {
   return recipe.network <= Network::kBridge;
 }
 
-bool sensible(const AttemptRecipe& recipe) { return sensible(recipe.logs.policy) && !recipe.argv.empty(); }
+bool sensible(const AttemptRecipe& recipe) {
+  const bool asks = recipe.probe && recipe.probe->timeout > std::chrono::nanoseconds{};
+  return sensible(recipe.logs.policy) && (recipe.probe ? asks : !recipe.argv.empty());
+}
 
 bool sensible(const DrainRecipe& recipe) { return sensible(recipe.logs.policy); }
 

@@ -3,6 +3,7 @@
 // Byte for byte in docs/formats.md.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -95,6 +96,15 @@ struct ContainerRecipe {
   std::vector<std::string> v1_cgroups;  ///< cgroup v1 folders that it joins then
 };
 
+/// A question by HTTP to whoever listens at the loopback address of the network it is asked in.
+struct HttpProbe {
+  std::uint16_t port = 0;
+  std::string path;                 ///< "/health"
+  std::string expected_body;        ///< compared without case and surrounding blanks; empty: any
+  std::uint32_t expected_code = 0;  ///< 0: any
+  std::chrono::nanoseconds timeout{};
+};
+
 /// Starts one attempt (one run of one process) in a container whose PID 1's pidfd is descriptor 4. The launcher's
 /// parent half stays outside: it reaps the attempt, pumps its output, clears its cgroup when it has ended, and appends
 /// each stage to `status_file`. SIGUSR1 tells it that the attempt is being stopped: then it does not kill what the
@@ -116,10 +126,11 @@ struct AttemptRecipe {
   std::vector<std::string> v1_cgroups;  ///< cgroup v1 folders that it joins
   std::string sweep_cgroup;             ///< a leaf of its own, of either version: all in it is killed at the end
   LogRecipe logs;
-  std::string status_file;  ///< made by the launcher (O_EXCL); see isolation/attempt_status.h
-  std::string bell;         ///< a FIFO that gets one of the bytes above; empty: nobody waits for it
-  bool has_pipes = false;   ///< for stdout and stderr: descriptors 5 and 6 read from them, 7 and 8 write to them
-  bool on_host = false;     ///< a program of ours, not of the task: joins its cgroups but none of its namespaces
+  std::string status_file;         ///< made by the launcher (O_EXCL); see isolation/attempt_status.h
+  std::string bell;                ///< a FIFO that gets one of the bytes above; empty: nobody waits for it
+  bool has_pipes = false;          ///< for stdout and stderr: descriptors 5 and 6 read from them, 7 and 8 write to them
+  std::optional<HttpProbe> probe;  ///< asked instead of executing `argv`; see isolation/launch/http_probe.h
+  bool on_host = false;            ///< a program of ours, not of the task: joins its cgroups but none of its namespaces
 };
 
 /// Goes on for an attempt's launcher that was killed: moves what is left in the pipes, descriptors 5 and 6, into the
@@ -154,10 +165,14 @@ void code(Coder& c, ContainerRecipe& v) {
   c(v.root, v.image, v.layer, v.first_id, v.mounts, v.hostname, v.network, v.unified_cgroup, v.v1_roots, v.v1_cgroups);
 }
 template <class Coder>
+void code(Coder& c, HttpProbe& v) {
+  c(v.port, v.path, v.expected_body, v.expected_code, v.timeout);
+}
+template <class Coder>
 void code(Coder& c, AttemptRecipe& v) {
   c(v.argv, v.env, v.cwd, v.user, v.first_id, v.capabilities, v.rlimits, v.writable, v.oom_score_adj,
     v.deny_speculation, v.seccomp, v.unified_cgroup, v.v1_cgroups, v.sweep_cgroup, v.logs, v.status_file, v.bell,
-    v.has_pipes, v.on_host);
+    v.has_pipes, v.probe, v.on_host);
 }
 template <class Coder>
 void code(Coder& c, DrainRecipe& v) {

@@ -20,6 +20,7 @@
 
 #include "isolation/landlock.h"
 #include "isolation/launch/confine.h"
+#include "isolation/launch/http_probe.h"
 #include "isolation/launch/report.h"
 #include "isolation/launch/steps.h"
 #include "isolation/launch/user_namespace.h"
@@ -156,6 +157,10 @@ void become_attempt(const AttemptRecipe& recipe, const AttemptFds& fds) {
   reset_signals();
   if (::close_range(kReportFd, ~0u, CLOSE_RANGE_CLOEXEC) != 0) report.refuse(step::kDescriptors);
   filter_calls(recipe.seccomp, report);
+  if (recipe.probe) {
+    ::close(kReportFd);  // as execve(2) would
+    ::_exit(ask_http(*recipe.probe));
+  }
   ::execve(argv[0], argv.data(), env.data());
   report.refuse(step::kExec, recipe.argv[0]);
 }

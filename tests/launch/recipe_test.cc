@@ -39,6 +39,7 @@ AttemptRecipe full_attempt() {
   recipe.bell = "/bell";
   recipe.logs.quota = 10 << 20;
   recipe.logs.counter = "/log.used";
+  recipe.probe = HttpProbe{31337, "/health", "ok", 200, std::chrono::seconds(1)};
   recipe.on_host = true;
   return recipe;
 }
@@ -93,6 +94,12 @@ TEST(RecipeCodec, CarriesEveryFieldOfAnAttempt) {
   EXPECT_EQ(read.bell, "/bell");
   EXPECT_EQ(read.logs.quota, 10u << 20);
   EXPECT_EQ(read.logs.counter, "/log.used");
+  ASSERT_TRUE(read.probe);
+  EXPECT_EQ(read.probe->port, 31337);
+  EXPECT_EQ(read.probe->path, "/health");
+  EXPECT_EQ(read.probe->expected_body, "ok");
+  EXPECT_EQ(read.probe->expected_code, 200u);
+  EXPECT_EQ(read.probe->timeout, std::chrono::seconds(1));
   EXPECT_TRUE(read.on_host);
 }
 
@@ -124,7 +131,7 @@ TEST_P(RecipeDamage, IsRefusedWhenAnyBitIsFlipped) {
 /// A recipe around any body, with a checksum that fits.
 std::string sealed(const std::string& body) {
   Encoder header;
-  header(std::uint32_t{4}, static_cast<std::uint32_t>(body.size()), crc32c(body));
+  header(std::uint32_t{5}, static_cast<std::uint32_t>(body.size()), crc32c(body));
   return "DWRC" + header.take() + body;
 }
 
@@ -147,6 +154,10 @@ TEST(RecipeCodec, RefusesValuesWithoutAMeaning) {
   EXPECT_FALSE(decode_recipe(encode_recipe(strange_destination)));
   AttemptRecipe no_program = full_attempt();
   no_program.argv.clear();
+  EXPECT_TRUE(decode_recipe(encode_recipe(no_program)));
+  no_program.probe->timeout = {};
+  EXPECT_FALSE(decode_recipe(encode_recipe(no_program)));
+  no_program.probe.reset();
   EXPECT_FALSE(decode_recipe(encode_recipe(no_program)));
   ContainerRecipe strange_mount = full_container();
   strange_mount.mounts[0].kind = static_cast<MountKind>(200);
