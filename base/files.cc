@@ -106,11 +106,10 @@ Result<void> replace_file(const std::string& path, std::string_view bytes, mode_
   return {};
 }
 
-Result<void> write_knob(const UniqueFd& dir, const std::string& knob, std::string_view text) {
-  const UniqueFd fd = DEWAR_TRY(open_at(dir, knob, O_WRONLY));
-  const ssize_t n = retry_eintr([&] { return ::write(fd.get(), text.data(), text.size()); });
-  if (n < 0) return fail_errno("write '" + std::string(text) + "' to " + knob);
-  if (static_cast<std::size_t>(n) != text.size()) return fail(std::errc::io_error, "short write to " + knob);
+Result<void> write_once(int fd, std::string_view text, const std::string& what) {
+  const ssize_t n = retry_eintr([&] { return ::write(fd, text.data(), text.size()); });
+  if (n < 0) return fail_errno("write '" + std::string(text) + "' to " + what);
+  if (static_cast<std::size_t>(n) != text.size()) return fail(std::errc::io_error, "short write to " + what);
   return {};
 }
 

@@ -41,8 +41,8 @@ Result<void> write_all(int fd, std::string_view bytes, const std::string& what);
 /// or the new content, never a part.
 Result<void> replace_file(const std::string& path, std::string_view bytes, mode_t mode = 0644, bool durable = false);
 
-/// Writes `text` in one write(2), as kernel knobs demand: half a number is a wrong number.
-Result<void> write_knob(const UniqueFd& dir, const std::string& knob, std::string_view text);
+/// Writes `text` in one write(2), as kernel knobs demand: half a number is a wrong number. `what` names it in errors.
+Result<void> write_once(int fd, std::string_view text, const std::string& what);
 
 /// mkdir -p: makes what is missing of `path`, with `mode` for each folder made.
 Result<void> make_dirs(const std::string& path, mode_t mode = 0755);

@@ -59,18 +59,20 @@ std::vector<std::string> Cgroup::own_folders() const {
 
 Result<void> Cgroup::make() const {
   std::vector<std::string> made;
-  const auto make_one = [&](const std::string& folder) -> Result<void> {
-    if (::mkdir(folder.c_str(), 0755) != 0) return fail_errno("make cgroup " + folder);
-    made.push_back(folder);
-    return inherit_cpuset(folder);
+  const auto make_all = [&]() -> Result<void> {
+    for (const std::string& folder : own_folders()) {
+      if (::mkdir(folder.c_str(), 0755) != 0) return fail_errno("make cgroup " + folder);
+      made.push_back(folder);
+    }
+    const Place cpuset = place_of("cpuset");
+    return cpuset.version == CgroupVersion::kV1 && !cpuset.folder.empty() ? inherit_cpuset(cpuset.folder)
+                                                                          : Result<void>{};
   };
-  for (const std::string& folder : own_folders()) {
-    auto one = make_one(folder);
-    if (one) continue;
+  auto all = make_all();
+  if (!all) {
     for (const std::string& done : made) (void)remove_group(done);
-    return one;
   }
-  return {};
+  return all;
 }
 
 Result<Cgroup> Cgroup::create(const CgroupLayout& layout, const std::string& name) {

@@ -12,8 +12,9 @@
 namespace dewar {
 
 Result<void> write_group_file(const std::string& folder, const std::string& file, const std::string& text) {
-  const UniqueFd dir = DEWAR_TRY(open_file(folder, O_PATH | O_DIRECTORY));
-  return write_knob(dir, file, text).context(folder);
+  const std::string path = folder + "/" + file;
+  const UniqueFd knob = DEWAR_TRY(open_file(path, O_WRONLY | O_NOFOLLOW));
+  return write_once(knob.get(), text, path);
 }
 
 Result<void> inherit_cpuset(const std::string& folder) {

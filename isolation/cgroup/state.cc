@@ -1,4 +1,6 @@
 // What somebody else may have done to a group, and which devices it may use.
+#include <fcntl.h>
+
 #include <set>
 
 #include "base/cgroup_members.h"
@@ -19,7 +21,9 @@ bool reads_one(const std::string& file) {
 /// v1 begins with the list of the group above.
 Result<void> allow_in_v1(const std::string& folder, const std::vector<DeviceGrant>& grants) {
   DEWAR_TRY(write_group_file(folder, "devices.deny", "a"));
-  for (const DeviceGrant& grant : grants) DEWAR_TRY(write_group_file(folder, "devices.allow", v1_line(grant)));
+  const std::string path = folder + "/devices.allow";
+  const UniqueFd allow = DEWAR_TRY(open_file(path, O_WRONLY | O_NOFOLLOW));
+  for (const DeviceGrant& grant : grants) DEWAR_TRY(write_once(allow.get(), v1_line(grant), path));
   return {};
 }
 

@@ -36,11 +36,6 @@ LimitsWatch::LimitsWatch(const WatchContext& context) : context_(context) {
   }
 }
 
-LimitsWatch::~LimitsWatch() {
-  // Of a task that was quick to end.
-  if (const auto used = context_.container.cgroup().usage()) tell_refused_forks(*used);
-}
-
 Result<void> LimitsWatch::change(const std::string& words) {
   Limits wanted = limits_;
   DEWAR_TRY(read_limits_text(words, wanted));

@@ -14,19 +14,19 @@ namespace dewar {
 class LimitsWatch final : public Watcher {
  public:
   explicit LimitsWatch(const WatchContext& context);
-  ~LimitsWatch() override;
   /// Changes what `words` name (thermos/limits_text.h): all of it, or nothing.
   Result<void> change(const std::string& words);
   std::string text() const { return limits_text(limits_); }
   void run_ended(const std::string& process, const Usage& used) override;
   void each_second(const Usage& task) override;
+  /// Once, if what was used tells of forks that the limit has refused.
+  void tell_refused_forks(const Usage& used);
 
  private:
   void put_back();
   void group_is_gone(const std::string& folder);
   void find_strays();
   void tell_if_frozen();
-  void tell_refused_forks(const Usage& used);
   void tell_refused_huge_pages();
   void tell(const std::string& words) { context_.tell({0, "limits", "", 0, words}); }
 

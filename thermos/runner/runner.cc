@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <utility>
 
 #include "base/files.h"
 #include "thermos/runner/end_of_run.h"
@@ -225,7 +226,11 @@ std::unique_ptr<UsageWatch> Runner::watch_usage(const WatchContext& context) {
       UsageWatch::Hooks{[this] { return control_.has_subscribers(); },
                         [this](const SampleRecord& sample) { control_.publish(framed(encode_record(sample))); },
                         [every](Usage& task) { every([&](const Watcher& watcher) { watcher.complete(task); }); },
-                        [every](const Usage& task) { every([&](Watcher& watcher) { watcher.each_second(task); }); }});
+                        [this, every](const Usage& task) {
+                          every([&](Watcher& watcher) { watcher.each_second(task); });
+                          // Of what starting took: from here on we are many and mostly asleep.
+                          if (std::exchange(started_, false)) ::malloc_trim(0);
+                        }});
 }
 
 void Runner::adopt_runs(const TaskHistory& history) {
@@ -342,7 +347,7 @@ void Runner::watch(Attempt attempt) {
 void Runner::tell_running(Attempt& attempt, const AttemptStatus& status) {
   if (attempt.running_told() || status.pid == 0 || status.stage == AttemptStage::kRefused) return;
   attempt.deliver();
-  ::malloc_trim(0);  // of what starting took: from here on we are many and mostly asleep
+  started_ = true;
   machine_.running(attempt.process(), attempt.run(), status.pid, status.start_time);
   for (const auto& watcher : watchers_) watcher->run_running(attempt.process(), attempt.run(), status.pid);
 }
@@ -369,7 +374,11 @@ void Runner::launcher_ended(const Key& key) {
   const Usage used = usage_ ? usage_->ended(attempt) : Usage{};
   attempt.remove_leaf();
   for (const auto& watcher : watchers_) watcher->run_ended(key.first, used);
-  if (usage_) machine_.set_usage(usage_->task(), limits_->text());
+  if (usage_) {
+    const Usage task = usage_->task();
+    limits_->tell_refused_forks(task);
+    machine_.set_usage(task, limits_->text());
+  }
   if (container_) {
     // The container may have died just before this run: the machine must hear that first, or it would start the next
     // one.

@@ -102,6 +102,7 @@ class Runner final : private TaskEffects {
   EventLoop::TimerId tick_timer_ = 0, write_timer_ = 0;
   std::string boot_id_;
   bool done_ = false;
+  bool started_ = false;  ///< an attempt, since memory was last given back
 };
 
 }  // namespace dewar

@@ -32,7 +32,10 @@ UsageWatch::UsageWatch(const WatchContext& context, const std::string& boot_id, 
 
 UsageWatch::~UsageWatch() {
   context_.loop.cancel(timer_);
-  keep(task_, task());
+  // Every run has ended, and with the last one all was looked at: more is only read if anything has run since.
+  Usage last = task_.sampler.look(Sampler::Depth::kUsual);
+  complete(last);
+  keep(task_, last);
   if (task_.ring) (void)task_.ring->flush();
 }
 
