@@ -121,21 +121,6 @@ std::vector<std::string> offered_controllers(const std::string& folder) {
   return offered;
 }
 
-Result<std::vector<std::string>> v1_controllers() {
-  if (const int code = cgroup_init(); code != 0)
-    return libcgroup_failed("find this host's cgroups (mount them, usually at /sys/fs/cgroup)", code);
-  std::vector<std::string> found;
-  void* position = nullptr;
-  cgroup_mount_point mount{};
-  int code = cgroup_get_controller_begin(&position, &mount);
-  const auto end = [](void** handle) { cgroup_get_controller_end(handle); };
-  const std::unique_ptr<void*, decltype(end)> finish(&position, end);
-  for (; code == 0; code = cgroup_get_controller_next(&position, &mount))
-    if (is_wanted(mount.name)) found.emplace_back(mount.name);
-  if (code != ECGEOF) return libcgroup_failed("list this host's cgroup controllers", code);
-  return found;
-}
-
 /// In a hierarchy of v1 our subtree is at `path` if it was named, or if we run in it: a manager that delegates leaves
 /// out the hierarchies that it does not manage.
 std::string v1_subtree(const Seen& seen, const HostCgroups& host, const std::string& controller) {
@@ -150,6 +135,9 @@ std::string v1_subtree(const Seen& seen, const HostCgroups& host, const std::str
 
 Result<void> make_v1_group(const std::string& controller, const std::string& mount, const std::string& folder) {
   if (exists(folder)) return {};
+  // libcgroup first looks at all there is, and clears a megabyte for it: only for the first task on a host.
+  if (const int code = cgroup_init(); code != 0)
+    return libcgroup_failed("find this host's cgroups (mount them, usually at /sys/fs/cgroup)", code);
   const std::string name = folder.substr(mount.size() + 1);
   const auto free_group = [](cgroup* group) { cgroup_free(&group); };
   const std::unique_ptr<cgroup, decltype(free_group)> group(cgroup_new_cgroup(name.c_str()), free_group);
@@ -227,7 +215,8 @@ Result<HostCgroups> look_at_host_cgroups(const std::string& below) {
     host.unified = unified->folder + host.path;
     host.v2 = offered_controllers(host.unified);
   }
-  for (const std::string& controller : DEWAR_TRY(v1_controllers())) {
+  for (const std::string_view wanted : kWanted) {
+    const std::string controller(wanted);
     const std::string folder = v1_subtree(seen, host, controller);
     if (folder.empty() || (controller == "cpuacct" && !host.unified.empty())) continue;
     host.v1[controller] = folder;
