@@ -25,19 +25,6 @@ constexpr char kInitLeaf[] = "init";
 constexpr int kReportTimeoutMs = 60000;  // a sane host needs some milliseconds
 constexpr int kCleanupTimeoutMs = 10000;
 
-/// A pipe that holds the whole of `bytes` and then ends: whoever reads it needs nobody to write any more, and we never
-/// block on, or get a SIGPIPE from, a reader that died.
-Result<UniqueFd> pipe_holding(const std::string& bytes) {
-  Pipe pipe = DEWAR_TRY(make_pipe());
-  const int capacity = ::fcntl(pipe.writer.get(), F_GETPIPE_SZ);
-  if (static_cast<std::size_t>(capacity) < bytes.size() &&
-      ::fcntl(pipe.writer.get(), F_SETPIPE_SZ, static_cast<int>(bytes.size())) < 0)
-    return fail_errno("make a pipe of " + std::to_string(bytes.size()) +
-                      " bytes (fewer binds make the recipe smaller)");
-  DEWAR_TRY(write_all(pipe.writer.get(), bytes, "the recipe"));
-  return std::move(pipe.reader);
-}
-
 Result<LaunchReport> read_report(const UniqueFd& pipe) {
   pollfd watched{pipe.get(), POLLIN, 0};
   if (retry_eintr([&] { return ::poll(&watched, 1, kReportTimeoutMs); }) == 0)
@@ -87,7 +74,7 @@ ContainerRecipe make_recipe(const ContainerSpec& spec, const Cgroup& group, cons
 
 /// Runs dewar-launch to its end. The launcher's status is not asked for: its report says all.
 Result<LaunchReport> launch(const std::string& program, const ContainerRecipe& recipe) {
-  const UniqueFd input = DEWAR_TRY(pipe_holding(encode_recipe(recipe)));
+  const UniqueFd input = DEWAR_TRY(pipe_holding(encode_recipe(recipe), "the recipe"));
   Pipe output = DEWAR_TRY(make_pipe());
   Spawn start;
   start.program = program;

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/process.h"
 #include "base/result.h"
 #include "thermos/spec/task_spec.h"
 
@@ -57,6 +58,7 @@ struct CheckOutcome {
 struct HealthRecord {
   static constexpr std::size_t kMostOutcomes = 5;
 
+  ProcessId sandbox;  ///< the container's PID 1: another one is another task's life
   HealthState state;
   std::vector<CheckOutcome> last;  ///< at most kMostOutcomes, the oldest first
 
@@ -79,7 +81,7 @@ void code(Coder& c, CheckOutcome& v) {
 }
 template <class Coder>
 void code(Coder& c, HealthRecord& v) {
-  c(v.state, v.last);
+  c(v.sandbox, v.state, v.last);
 }
 
 }  // namespace dewar

@@ -92,7 +92,7 @@ constexpr Subject kCauses[] = {
     {"cause disk", "limit, used, the biggest folders"},
     {"cause pids", "limit of processes and threads, forks refused"},
     {"cause time-limit", "`time_limit` of a run or of the task"},
-    {"cause health-check", "what the check said; there is no checker yet"},
+    {"cause health-check", "which check, how often in a row, its last five answers"},
     {"cause fetch", "an artifact: the last answer"},
     {"cause launch", "a step before exec, and what to do about it"},
     {"cause stopped", "by Dewar, because the task ended, and why that did"},

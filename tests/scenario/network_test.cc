@@ -308,6 +308,22 @@ processes:
   - {name: web, cmdline: 'cat /etc/hosts; exec python3 -m http.server {{thermos.ports[http]}}', min_duration: 0}
 )yaml";
 
+TEST_F(Bridge, AHealthCheckIsAskedInTheTasksOwnNetwork) {
+  const std::string server =
+      "import http.server as h; H = h.BaseHTTPRequestHandler; "
+      "H.do_GET = lambda s: (s.send_response(200), s.end_headers(), s.wfile.write(bytes([111, 107]))); "
+      "h.HTTPServer((str(), {{thermos.ports[health]}}), H).serve_forever()";
+  TaskRun task("name: t\nsandbox: {network: bridge}\nprocesses: [{name: web, cmdline: 'exec python3 -c \"" + server +
+               "\"'}]\nhealth_check_config: {interval_secs: 0.1, initial_interval_secs: 60, timeout_secs: 20}\n");
+  task.start();
+  const TaskHistory now = task.wait([](const TaskHistory& h) { return !told(h, "health").empty(); }, "it is healthy");
+  EXPECT_THAT(told(now, "health"), Contains(": healthy: a check has passed"));
+  const RunnerSpec spec = task.spec();
+  ASSERT_TRUE(task.client().kill(Duration{0}));
+  task.wait_end();
+  expect_nothing_left(spec);
+}
+
 // covers: network bridge
 TEST_F(Bridge, AnImagesRootHasItToo) {
   const TempFolder folder;

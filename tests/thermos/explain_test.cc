@@ -208,7 +208,6 @@ TEST_F(ExplainTest, ASignalOfAStrangersIsToldAsSuch) {
   EXPECT_EQ(row_of(told.cards.at(0), "sent by"), "not told by the kernel; not Dewar");
 }
 
-// covers: cause health-check
 TEST_F(ExplainTest, AHealthCheckIsToldByItsEvidence) {
   HealthCheck check;
   check.max_consecutive_failures = 1;

@@ -11,7 +11,6 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using testing::ElementsAre;
 using testing::HasSubstr;
 
 /// Thermos's defaults, but for what is given.
@@ -83,6 +82,7 @@ TEST(Health, HugeNumbersAreCountedToo) {
 
 HealthRecord sample() {
   HealthRecord record;
+  record.sandbox = {4711, 99};
   record.state = {TaskHealth::kHealthy, 12, 0, 1, 2};
   for (int i = 0; i < 7; ++i) record.add({1.5e9 + i, i % 2 == 0, milliseconds(i), "answered " + std::to_string(i)});
   return record;
@@ -94,6 +94,7 @@ TEST(HealthRecord, KeepsTheLastFewAndComesBack) {
   ASSERT_TRUE(write_health(folder.path(), sample()));
   const auto read = read_health(folder.path());
   ASSERT_TRUE(read) << read.error().message();
+  EXPECT_EQ(read->sandbox, sample().sandbox);
   EXPECT_EQ(read->state, sample().state);
   ASSERT_EQ(read->last.size(), HealthRecord::kMostOutcomes);
   EXPECT_EQ(read->last.back().words, "answered 6");
@@ -124,6 +125,14 @@ HealthRecord failed_with(TaskHealth health, std::uint64_t failed, const std::str
   return record;
 }
 
+AttemptStatus ended(int code) {
+  AttemptStatus status;
+  status.stage = AttemptStage::kEnded;
+  status.start_time = 100, status.stop_time = 100.25;
+  status.return_code = code;
+  return status;
+}
+
 TEST(HealthWords, NameTheCheckAndItsLastOutcome) {
   HealthCheck check = check_with(seconds(20), 1, 4);
   EXPECT_EQ(unhealthy_words(check, 31337, failed_with(TaskHealth::kUnhealthy, 1, "answered 500")),
@@ -134,16 +143,44 @@ TEST(HealthWords, NameTheCheckAndItsLastOutcome) {
   EXPECT_EQ(unhealthy_words(check, 31337, failed_with(TaskHealth::kTooLate, 1, "answered 500")),
             "unhealthy, it has not passed 4 of its first 7 checks in a row: GET /health on port 31337 answered 500");
   check.shell_command = "pg_isready\n-q";
-  EXPECT_EQ(unhealthy_words(check, 0, failed_with(TaskHealth::kUnhealthy, 3, shell_check_words(2, "no\nresponse"))),
-            "unhealthy, 3 checks in a row failed: 'pg_isready?-q': exit status 2: no");
+  EXPECT_EQ(
+      unhealthy_words(check, 0,
+                      failed_with(TaskHealth::kUnhealthy, 3, outcome_of(check, ended(2), "no\nresponse", false).words)),
+      "unhealthy, 3 checks in a row failed: 'pg_isready?-q': exit status 2: no");
   EXPECT_EQ(healthy_words({TaskHealth::kHealthy, 1, 1, 0, 0}), "healthy: a check has passed");
   EXPECT_EQ(healthy_words({TaskHealth::kHealthy, 3, 2, 0, 0}), "healthy: 2 checks in a row have passed");
 }
 
 TEST(HealthWords, OutputIsCutToOneLineWithoutControlCharacters) {
-  EXPECT_EQ(shell_check_words(0, ""), "exit status 0");
-  EXPECT_EQ(shell_check_words(-9, "\x1b[31mred\x07"), "killed by SIGKILL (9): ?[31mred?");
-  EXPECT_EQ(shell_check_words(1, std::string(100000, 'x')).size(), std::string("exit status 1: ").size() + 200);
+  HealthCheck shell, http;
+  shell.shell_command = "x";
+  const auto of = [](const HealthCheck& check, int code, std::string_view output, bool late = false) {
+    return outcome_of(check, ended(code), output, late).words;
+  };
+  EXPECT_EQ(of(shell, 0, ""), "exit status 0");
+  EXPECT_EQ(of(shell, -9, "\x1b[31mred\x07"), "killed by SIGKILL (9): ?[31mred?");
+  EXPECT_EQ(of(shell, 1, std::string(100000, 'x')).size(), std::string("exit status 1: ").size() + 200);
+  EXPECT_EQ(of(shell, -9, "waiting\n", true), "did not end within 1.0s: waiting");
+  EXPECT_EQ(of(http, 1, std::string("answered 500\0 Oops\nmore", 22)), "answered 500? Oops");
+  EXPECT_EQ(of(http, -9, "", true), "gave no answer within 1.0s");
+  EXPECT_EQ(of(http, -31, ""), "was not answered well: killed by SIGSYS (31)");
+  EXPECT_EQ(of(http, 0, ""), "answered");  // a runner that took the check over does not have its output
+}
+
+TEST(HealthWords, AnOutcomeHasItsTimeAndALaunchThatWasRefusedFails) {
+  AttemptStatus status = ended(0);
+  CheckOutcome outcome = outcome_of(HealthCheck{}, status, "answered 200 OK\n", false);
+  EXPECT_TRUE(outcome.passed);
+  EXPECT_EQ(outcome.took, milliseconds(250));
+  EXPECT_EQ(outcome.time, 100.25);
+  EXPECT_FALSE(outcome_of(HealthCheck{}, ended(1), "answered 200 OK\n", false).passed);
+  status.stop_time = 50;  // the host's clock was set
+  EXPECT_EQ(outcome_of(HealthCheck{}, status, "", false).took, Duration{});
+  status.stage = AttemptStage::kRefused;
+  status.step = "clone", status.error = EAGAIN;
+  outcome = outcome_of(HealthCheck{}, status, "", false);
+  EXPECT_FALSE(outcome.passed);
+  EXPECT_THAT(outcome.words, HasSubstr("could not be started: step clone: Resource temporarily unavailable (no more"));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "thermos/explain/health_words.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "base/units.h"
@@ -37,9 +38,29 @@ std::string check_name(const HealthCheck& check, std::int64_t port) {
   return "GET " + one_line(check.http.endpoint, kLongestName) + " on port " + std::to_string(port);
 }
 
-std::string shell_check_words(int return_code, std::string_view output) {
-  const std::string_view line = output.substr(0, output.find('\n'));
-  return code_words(return_code) + (line.empty() ? "" : ": " + one_line(line, kLongestOutput));
+CheckOutcome outcome_of(const HealthCheck& check, const AttemptStatus& status, std::string_view output, bool late) {
+  CheckOutcome outcome;
+  outcome.time = status.stop_time;
+  const std::string line = one_line(output.substr(0, output.find('\n')), kLongestOutput);
+  if (status.stage == AttemptStage::kRefused) {
+    outcome.words = "could not be started: " + explain_step(status.step, status.error, status.detail);
+    return outcome;
+  }
+  const std::chrono::duration<double> took(std::max(status.stop_time - status.start_time, 0.0));
+  outcome.took = std::chrono::duration_cast<Duration>(took);
+  outcome.passed = status.return_code == 0;
+  const std::string within = " within " + format_duration(check.timeout);
+  if (check.shell_command) {
+    outcome.words = late && !outcome.passed ? "did not end" + within : code_words(status.return_code);
+    if (!line.empty()) outcome.words += ": " + line;
+  } else if (!line.empty() && (status.return_code == 0 || status.return_code == 1)) {
+    outcome.words = line;
+  } else if (late) {
+    outcome.words = "gave no answer" + within;
+  } else {  // by a runner that took it over
+    outcome.words = outcome.passed ? "answered" : "was not answered well: " + code_words(status.return_code);
+  }
+  return outcome;
 }
 
 std::string outcome_words(const HealthCheck& check, std::int64_t port, const CheckOutcome& outcome) {

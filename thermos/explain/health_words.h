@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 
+#include "isolation/attempt_status.h"
 #include "thermos/explain/card.h"
 #include "thermos/explain/death.h"
 #include "thermos/health.h"
@@ -13,8 +14,9 @@ namespace dewar {
 /// "GET /health on port 31337", "'pg_isready -q'"; one line.
 std::string check_name(const HealthCheck& check, std::int64_t port);
 
-/// What a shell check has come to: "exit status 2: no response". `output` is what it wrote; its first line is told.
-std::string shell_check_words(int return_code, std::string_view output);
+/// What a check that has ended has come to. `output` is the beginning of what it wrote, any bytes: of a shell check the
+/// first line is told. `late`: it was killed, because it took longer than it may.
+CheckOutcome outcome_of(const HealthCheck& check, const AttemptStatus& status, std::string_view output, bool late);
 /// "GET /health on port 31337 answered 500 Internal Server Error"
 std::string outcome_words(const HealthCheck& check, std::int64_t port, const CheckOutcome& outcome);
 

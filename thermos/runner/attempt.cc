@@ -76,20 +76,6 @@ void be_fetcher(const RunnerSpec& spec, const ProcessSpec& process, int run, Att
   recipe.capabilities = kFetchCapabilities;
 }
 
-void be_process(const RunnerSpec& spec, const ProcessSpec& process, AttemptRecipe& recipe) {
-  recipe.argv = {spec.shell, "-c", process.cmdline};
-  recipe.env = environment_of(spec);
-  recipe.cwd = sandbox_of(spec);
-  recipe.user = spec.user;
-  recipe.capabilities = spec.capabilities;
-  recipe.first_id = spec.first_id;
-  recipe.rlimits = spec.sandbox.rlimits;
-  if (spec.sandbox.landlock) recipe.writable = writable_places(spec.sandbox, sandbox_of(spec));
-  recipe.oom_score_adj = spec.sandbox.oom_score_adj;
-  recipe.deny_speculation = spec.sandbox.deny_speculation;
-  recipe.seccomp = spec.seccomp;
-}
-
 constexpr const char* kJournalSocket = "/run/systemd/journal/socket";
 
 bool keeps_files(const LogPolicy& policy) {
@@ -116,7 +102,8 @@ LogRecipe log_recipe(const RunnerSpec& spec, const ProcessSpec& process, int run
 AttemptRecipe make_recipe(const RunnerSpec& spec, const ProcessSpec& process, int run, const Cgroup& leaf) {
   AttemptRecipe recipe;
   if (process.fetch.empty()) {
-    be_process(spec, process, recipe);
+    recipe = task_recipe(spec);
+    recipe.argv = {spec.shell, "-c", process.cmdline};
   } else {
     be_fetcher(spec, process, run, recipe);
   }
@@ -131,6 +118,21 @@ AttemptRecipe make_recipe(const RunnerSpec& spec, const ProcessSpec& process, in
 }
 
 }  // namespace
+
+AttemptRecipe task_recipe(const RunnerSpec& spec) {
+  AttemptRecipe recipe;
+  recipe.env = environment_of(spec);
+  recipe.cwd = sandbox_of(spec);
+  recipe.user = spec.user;
+  recipe.capabilities = spec.capabilities;
+  recipe.first_id = spec.first_id;
+  recipe.rlimits = spec.sandbox.rlimits;
+  if (spec.sandbox.landlock) recipe.writable = writable_places(spec.sandbox, sandbox_of(spec));
+  recipe.oom_score_adj = spec.sandbox.oom_score_adj;
+  recipe.deny_speculation = spec.sandbox.deny_speculation;
+  recipe.seccomp = spec.seccomp;
+  return recipe;
+}
 
 std::string log_folder(const RunnerSpec& spec, const std::string& process, int run) {
   return spec.run_folder + "/.logs/" + process + "/" + std::to_string(run);

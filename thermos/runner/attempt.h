@@ -8,6 +8,7 @@
 #include "base/unique_fd.h"
 #include "isolation/attempt_status.h"
 #include "isolation/container.h"
+#include "isolation/launch_info.h"
 #include "thermos/history.h"
 #include "thermos/runner_spec.h"
 
@@ -15,6 +16,9 @@ namespace dewar {
 
 /// What all attempts count their output in, where the task has a quota for it (isolation/log_quota.h).
 std::string log_counter(const RunnerSpec& spec);
+
+/// What all that runs in the task's container as its user has in common: environment, folder, rights, limits, filter.
+AttemptRecipe task_recipe(const RunnerSpec& spec);
 
 /// One living run of one process: its launcher, its leaf cgroup and its status file. All of it outlives the runner, so
 /// it can be found again from what the checkpoint says.

@@ -261,6 +261,9 @@ void Runner::record(const Record& record) {
   unwritten_.push_back(record);
   write_pending();
   control_.publish(framed(encode_record(record)));
+  const auto* task = std::get_if<TaskRecord>(&record);
+  if (task != nullptr && task->state != TaskState::kActive)
+    for (const auto& watcher : watchers_) watcher->task_ending();
 }
 
 void Runner::tell(EventRecord event) {

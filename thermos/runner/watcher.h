@@ -40,6 +40,8 @@ class Watcher {
   virtual void each_second(const Usage& /*task*/) {}
   /// A run has lost output, and this was just told.
   virtual void output_lost() {}
+  /// The task is not ACTIVE, or no longer; said more than once.
+  virtual void task_ending() {}
   /// The sandbox has died; the machine hears of it next.
   virtual void sandbox_ended() {}
   /// Adds to the whole task's usage what its cgroup does not tell, or forgets with a run's.

@@ -4,6 +4,7 @@
 
 #include "thermos/runner/disk_watch.h"
 #include "thermos/runner/fetch_watch.h"
+#include "thermos/runner/health_watch.h"
 #include "thermos/runner/log_keeper.h"
 #include "thermos/runner/memory_watch.h"
 #include "thermos/runner/port_watch.h"
@@ -23,6 +24,7 @@ std::vector<std::unique_ptr<Watcher>> make_watchers(const WatchContext& context)
   const auto limited = [](const ProcessSpec& process) { return process.time_limit > Duration{}; };
   if (context.spec.plan.time_limit > Duration{} || std::ranges::any_of(context.spec.plan.processes, limited))
     watchers.push_back(std::make_unique<TimeWatch>(context));
+  if (context.spec.health) watchers.push_back(std::make_unique<HealthWatch>(context));
   return watchers;
 }
 
