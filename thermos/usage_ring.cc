@@ -21,6 +21,7 @@ constexpr std::string_view kMagic = "DWUH";
 constexpr std::uint32_t kVersion = 1;
 constexpr std::int64_t kUnknown = -1;
 constexpr std::uint32_t kMostHeld = 59;  // samples: with their successor a minute
+constexpr std::uint32_t kTensOfAMinute = 6;
 constexpr auto kTick = std::chrono::seconds(1);
 constexpr std::size_t kValues = std::size(kUsageFields);
 
@@ -59,9 +60,19 @@ std::uint32_t sum_of(const Slot& slot, std::size_t size) {
   return crc32c({reinterpret_cast<const char*>(&slot) + sizeof slot.crc, size - sizeof slot.crc});
 }
 
-std::size_t index_of(Amount Usage::*value) {
+/// Where in a slot's values those stand that go up and down.
+constexpr auto kGaugePlaces = [] {
+  std::array<std::size_t, std::ranges::count(kUsageFields, UsageKind::kGauge, &UsageField::kind)> places{};
+  std::size_t n = 0;
+  for (std::size_t i = 0; i < kValues; ++i) {
+    if (kUsageFields[i].kind == UsageKind::kGauge) places[n++] = i;
+  }
+  return places;
+}();
+
+std::size_t gauge_of(Amount Usage::*value) {
   std::size_t i = 0;
-  while (kUsageFields[i].value != value) ++i;
+  while (kUsageFields[kGaugePlaces[i]].value != value) ++i;
   return i;
 }
 
@@ -157,7 +168,7 @@ void UsageRing::take_up(std::string_view seconds) {
   for (const UsagePoint& point : points) {
     for (std::size_t i = 0; i < kValues; ++i) values_[i] = (point.usage.*kUsageFields[i].value).value_or(kUnknown);
     seen_us_ = static_cast<std::int64_t>(point.time * 1e6);
-    if (point.tick / kMinuteRing.seconds == minute) (void)count(point.tick, seen_us_, values_);
+    if (point.tick / kMinuteRing.seconds == minute) (void)count(point.tick, seen_us_, values_, false);
     written_ = seen_ = point.tick;
     any_ = true;
   }
@@ -174,8 +185,9 @@ Result<void> UsageRing::add(const Clock& clock, const Usage& usage) {
   if (next && values == values_ && tick - written_ <= kMostHeld) {
     seen_ = tick;
     seen_us_ = time_us;
-    return count(tick, time_us, values);
+    return count(tick, time_us, values, true);
   }
+  const bool same = next && values == values_;
   if (any_ && !next && tick != seen_) DEWAR_TRY(write_held());
   const std::uint32_t held = next ? seen_ - written_ : 0;
   const bool again = any_ && tick == seen_;
@@ -189,20 +201,21 @@ Result<void> UsageRing::add(const Clock& clock, const Usage& usage) {
   written_ = seen_ = tick;
   seen_us_ = time_us;
   values_ = values;
-  return again ? Result<void>{} : count(tick, time_us, values);
+  if (!again) return count(tick, time_us, values, same);
+  ten_.same = ten_.steady = false;
+  return {};
 }
 
 Result<void> UsageRing::flush() {
   if (!any_) return {};
   DEWAR_TRY(write_held());
   // A history that is shorter than a span is in the seconds, and need not take a page more of the disk.
-  if (ten_.tick > 0) DEWAR_TRY(write_window(ten_));
+  if (ten_.tick > 0) DEWAR_TRY(write_window(ten_, tens_held_));
   return minute_.tick > 0 ? write_window(minute_) : Result<void>{};
 }
 
 Result<void> UsageRing::write_held() {
-  if (seen_ == written_) return {};
-  DEWAR_TRY(write_second(seen_, seen_us_, values_, seen_ - written_ - 1));
+  if (seen_ != written_) DEWAR_TRY(write_second(seen_, seen_us_, values_, seen_ - written_ - 1));
   written_ = seen_;
   return {};
 }
@@ -222,20 +235,22 @@ Result<void> UsageRing::write_second(std::uint32_t tick, std::int64_t time_us, c
   return {};
 }
 
-Result<void> UsageRing::write_window(const Window& window) const {
+Result<void> UsageRing::write_window(const Window& window, std::uint32_t held) const {
   if (window.samples == 0) return {};
   Slot slot{};
   slot.tick = window.tick;
   slot.time_us = window.time_us;
+  slot.held = held;
   slot.samples = window.samples;
-  for (std::size_t i = 0; i < kValues; ++i) {
-    const bool mean = kUsageFields[i].kind == UsageKind::kGauge && window.counts[i] > 0;
-    slot.values[i] = mean ? window.sums[i] / window.counts[i] : window.last[i];
+  std::ranges::copy(window.last, slot.values);
+  for (std::size_t i = 0; i < kGauges; ++i) {
+    const Window::Gauge& gauge = window.gauges[i];
+    if (gauge.count > 0) slot.values[kGaugePlaces[i]] = gauge.sum / gauge.count;
   }
   for (std::size_t i = 0; i < std::size(kExtremes); ++i) {
-    const std::size_t at = index_of(kExtremes[i].value);
-    slot.extremes[2 * i] = window.counts[at] > 0 ? window.least[at] : kUnknown;
-    slot.extremes[2 * i + 1] = window.counts[at] > 0 ? window.most[at] : kUnknown;
+    const Window::Gauge& gauge = window.gauges[gauge_of(kExtremes[i].value)];
+    slot.extremes[2 * i] = gauge.count > 0 ? gauge.least : kUnknown;
+    slot.extremes[2 * i + 1] = gauge.count > 0 ? gauge.most : kUnknown;
   }
   slot.crc = sum_of(slot, kWindowSlotSize);
   const off_t place = window.shape->offset + off_t{window.tick % window.shape->slots} * kWindowSlotSize;
@@ -244,30 +259,47 @@ Result<void> UsageRing::write_window(const Window& window) const {
   return {};
 }
 
+/// Ten seconds in which nothing has changed are told by the next slot, but for the last ones of a minute: a successor
+/// of ours counts again what was sampled in a minute that is not over.
+Result<void> UsageRing::end_ten(std::uint32_t next) {
+  const bool whole = ten_.samples == kTenSecondRing.seconds, last = ten_.tick % kTensOfAMinute == kTensOfAMinute - 1;
+  if (whole && ten_.same && ten_before_steady_ && !last && next == ten_.tick + 1) {
+    ++tens_held_;
+    return {};
+  }
+  DEWAR_TRY(write_window(ten_, std::exchange(tens_held_, 0)));
+  ten_before_steady_ = whole && ten_.steady;
+  return {};
+}
+
 /// Counts a second into the longer spans; one that is over by now is written.
-Result<void> UsageRing::count(std::uint32_t tick, std::int64_t time_us, const Values& values) {
+Result<void> UsageRing::count(std::uint32_t tick, std::int64_t time_us, const Values& values, bool same) {
   for (Window* window : {&ten_, &minute_}) {
     const std::uint32_t span = tick / window->shape->seconds;
     if (window->samples > 0 && span != window->tick) {
-      DEWAR_TRY(write_window(*window));
+      DEWAR_TRY(window == &ten_ ? end_ten(span) : write_window(minute_));
       *window = Window{window->shape};
     }
     window->tick = span;
-    count_in(*window, time_us, values);
+    count_in(*window, time_us, values, same);
   }
   return {};
 }
 
-void UsageRing::count_in(Window& window, std::int64_t time_us, const Values& values) {
+void UsageRing::count_in(Window& window, std::int64_t time_us, const Values& values, bool same) {
+  window.same = window.same && same;
+  window.steady = window.steady && (same || window.samples == 0);
   ++window.samples;
   window.time_us = time_us;
   window.last = values;
-  for (std::size_t i = 0; i < kValues; ++i) {
-    if (kUsageFields[i].kind != UsageKind::kGauge || values[i] == kUnknown) continue;
-    window.least[i] = window.counts[i] == 0 ? values[i] : std::min(window.least[i], values[i]);
-    window.most[i] = window.counts[i] == 0 ? values[i] : std::max(window.most[i], values[i]);
-    window.sums[i] += values[i];
-    ++window.counts[i];
+  for (std::size_t i = 0; i < kGauges; ++i) {
+    const std::int64_t value = values[kGaugePlaces[i]];
+    if (value == kUnknown) continue;
+    Window::Gauge& gauge = window.gauges[i];
+    gauge.least = gauge.count == 0 ? value : std::min(gauge.least, value);
+    gauge.most = gauge.count == 0 ? value : std::max(gauge.most, value);
+    gauge.sum += value;
+    ++gauge.count;
   }
 }
 
@@ -278,8 +310,9 @@ std::vector<UsagePoint> decode_usage_ring(const UsageRingShape& shape, std::stri
   for (const Slot& slot : good_slots(shape, bytes)) {
     UsagePoint point = point_of(slot, shape);
     // Samples that were the same as the one before are not in the file: the next slot counts them.
-    const bool follows = shape.seconds == 1 && slot.held > 0 && slot.held <= kMostHeld && !points.empty() &&
-                         points.back().tick + slot.held + 1 == slot.tick;
+    const std::uint32_t most_held = shape.seconds == 1 ? kMostHeld : shape.seconds == 10 ? kTensOfAMinute - 1 : 0;
+    const bool follows =
+        slot.held > 0 && slot.held <= most_held && !points.empty() && points.back().tick + slot.held + 1 == slot.tick;
     if (follows) {
       const UsagePoint before = points.back();
       for (std::uint32_t i = 1; i <= slot.held; ++i) {

@@ -4,6 +4,7 @@
 // others are good. docs/formats.md has the bytes.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -61,20 +62,30 @@ class UsageRing {
   static constexpr std::size_t kValues = std::size(kUsageFields);
   using Values = std::array<std::int64_t, kValues>;  ///< -1: unknown
 
+  static constexpr std::size_t kGauges = static_cast<std::size_t>(
+      std::ranges::count(kUsageFields, UsageKind::kGauge, &UsageField::kind));  ///< what goes up and down
+
   /// A span of ten seconds, or of a minute, that is not over yet.
   struct Window {
     const UsageRingShape* shape;
     std::uint32_t tick = 0, samples = 0;
     std::int64_t time_us = 0;
-    Values last{}, sums{}, counts{}, least{}, most{};
+    bool same = true;    ///< every sample is as the one before it
+    bool steady = true;  ///< every sample is as the first one
+    Values last{};
+    struct Gauge {
+      std::int64_t sum = 0, count = 0, least = 0, most = 0;
+    };
+    std::array<Gauge, kGauges> gauges{};
   };
 
   UsageRing(UniqueFd file, Time base) : file_(std::move(file)), base_(base) {}
   void take_up(std::string_view seconds);
   Result<void> write_second(std::uint32_t tick, std::int64_t time_us, const Values& values, std::uint32_t held);
-  Result<void> write_window(const Window& window) const;
-  Result<void> count(std::uint32_t tick, std::int64_t time_us, const Values& values);
-  static void count_in(Window& window, std::int64_t time_us, const Values& values);
+  Result<void> write_window(const Window& window, std::uint32_t held = 0) const;
+  Result<void> end_ten(std::uint32_t next);
+  Result<void> count(std::uint32_t tick, std::int64_t time_us, const Values& values, bool same);
+  static void count_in(Window& window, std::int64_t time_us, const Values& values, bool same);
   Result<void> write_held();
 
   UniqueFd file_;
@@ -84,6 +95,8 @@ class UsageRing {
   std::int64_t seen_us_ = 0;
   Values values_{};
   Window ten_{&kTenSecondRing}, minute_{&kMinuteRing};
+  std::uint32_t tens_held_ = 0;     ///< tens before the one that goes on that have no slot yet
+  bool ten_before_steady_ = false;  ///< the slot before them is whole, and of samples that are all the same
 };
 
 /// The points of one ring in order of time, from the bytes of its slots. Takes any bytes. Pure.

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/files.h"
 #include "isolation/cgroup/stat.h"
@@ -48,13 +49,6 @@ bool each_line(int fd, Act act) {
   }
 }
 
-template <class Act>
-bool each_line(const UniqueFd& folder, const char* file, Act act) {
-  if (!folder) return false;
-  const UniqueFd fd(::openat(folder.get(), file, O_RDONLY | O_CLOEXEC));
-  return fd && each_line(fd.get(), act);
-}
-
 std::string_view cut_word(std::string_view& line) {
   const std::size_t end = std::min(line.find(' '), line.size());
   const std::string_view word = line.substr(0, end);
@@ -78,39 +72,12 @@ auto take(const Key (&keys)[N]) {
   };
 }
 
-/// What cannot be read leaves the value as it was.
-void read_amount(const UniqueFd& folder, const char* file, Amount& value) {
-  each_line(folder, file, [&](std::string_view line) { value = parse_number(line); });
-}
-
 UniqueFd open_folder(const std::string& folder) {
   return UniqueFd(folder.empty() ? -1 : ::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
 }
 
 UniqueFd open_below(const UniqueFd& folder, const char* file) {
   return UniqueFd(folder ? ::openat(folder.get(), file, O_RDONLY | O_CLOEXEC) : -1);
-}
-
-/// "some avg10=0.00 avg60=0.00 avg300=0.00 total=4711"
-void take_pressure(std::string_view line, Amount& some, Amount& full) {
-  const bool is_some = line.starts_with("some ");
-  const std::size_t total = line.find("total=");
-  if (total != std::string_view::npos) (is_some ? some : full) = parse_number(line.substr(total + 6));
-}
-
-/// v1's "8:0 Read 4096", and "Total 0" behind all devices.
-bool sum_v1_io(const UniqueFd& folder, const char* file, Amount& read, Amount& write) {
-  bool any = false;
-  Amount reads = 0, writes = 0;
-  const bool readable = each_line(folder, file, [&](std::string_view line) {
-    cut_word(line);
-    const std::string_view what = cut_word(line);
-    if (what == "Read") *reads += parse_number(line), any = true;
-    if (what == "Write") *writes += parse_number(line);
-  });
-  if (!readable || !any) return false;
-  read = reads, write = writes;
-  return true;
 }
 
 /// How many descriptors a process holds: Linux 6.2 tells it as the folder's size, before that its entries are counted.
@@ -157,10 +124,115 @@ Sampler::Sampler(const SampledGroup& group)
   memory_now_ = open_below(memory_, v2 ? "memory.current" : "memory.usage_in_bytes");
 }
 
+const UniqueFd& Sampler::folder_of(File file) const {
+  switch (file) {
+    case kCpuSplit:
+      return cpuacct_;
+    case kThrottling:
+      return cpu_;
+    case kMemoryPeak:
+    case kMemoryKinds:
+    case kMemoryEvents:
+      return memory_;
+    case kIo:
+    case kIoOperations:
+      return io_;
+    case kPids:
+    case kPidsPeak:
+    case kPidsEvents:
+      return pids_;
+    case kThreads:
+    case kProcesses:
+      return members_;
+    default:
+      return unified_;
+  }
+}
+
+const char* Sampler::name_of(File file) const {
+  const bool memory_v2 = memory_version_ == CgroupVersion::kV2, io_v2 = io_version_ == CgroupVersion::kV2;
+  switch (file) {
+    case kCpuSplit:
+      return "cpuacct.stat";
+    case kThrottling:
+      return leaf_ ? "cpu.stat.local" : "cpu.stat";
+    case kMemoryPeak:
+      return memory_v2 ? "memory.peak" : "memory.max_usage_in_bytes";  // v2: since Linux 5.19
+    case kMemoryKinds:
+      return "memory.stat";
+    case kMemoryEvents:
+      return memory_v2 ? "memory.events" : "memory.oom_control";
+    case kIo:
+      return io_v2 ? "io.stat" : "blkio.throttle.io_service_bytes_recursive";
+    case kIoOperations:
+      return "blkio.throttle.io_serviced_recursive";
+    case kCpuPressure:
+      return "cpu.pressure";
+    case kMemoryPressure:
+      return "memory.pressure";
+    case kIoPressure:
+      return "io.pressure";
+    case kPids:
+      return "pids.current";
+    case kPidsPeak:
+      return "pids.peak";
+    case kPidsEvents:
+      return "pids.events";
+    case kThreads:
+      return unified_ ? "cgroup.threads" : "tasks";
+    case kProcesses:
+      return "cgroup.procs";
+    case kFileCount:
+      break;
+  }
+  return "";
+}
+
+template <class Act>
+bool Sampler::lines(File file, Act act) {
+  KeptFile& kept = kept_[file];
+  if (!std::exchange(kept.tried, true)) kept.fd = open_below(folder_of(file), name_of(file));
+  return kept.fd && each_line(kept.fd.get(), act);
+}
+
+void Sampler::read_amount(File file, Amount& value) {
+  lines(file, [&](std::string_view line) { value = parse_number(line); });
+}
+
 const Usage& Sampler::look(Depth depth) {
+  read_first();
+  if (depth == Depth::kAll || !unchanged_) {
+    if (!unified_) read_cpu_split();
+    read_throttling();
+    read_memory();
+    read_io();
+    read_pressure(kCpuPressure, usage_.cpu_some_us, usage_.cpu_full_us);
+    read_pressure(kMemoryPressure, usage_.memory_some_us, usage_.memory_full_us);
+    read_pressure(kIoPressure, usage_.io_some_us, usage_.io_full_us);
+    read_members();
+    if (depth != Depth::kUsual) read_descriptors();
+    if (net_dev_) read_network();
+  } else if (depth == Depth::kWaiting) {
+    // Its pages are written; it hangs on a disk; packets come in.
+    read_io();
+    read_pressure(kMemoryPressure, usage_.memory_some_us, usage_.memory_full_us);
+    read_pressure(kIoPressure, usage_.io_some_us, usage_.io_full_us);
+    if (net_dev_) read_network();
+  }
+  ran_ = ran_ || !unchanged_;
+  if (depth == Depth::kWaiting && !std::exchange(ran_, false)) kept_ = {};
+  return usage_;
+}
+
+void Sampler::read_first() {
   const Amount cpu_before = unified_ ? usage_.cpu_us() : Amount(v1_cpu_ns_), memory_before = usage_.memory_bytes;
   if (unified_ && cpu_time_) {
-    const Key keys[] = {{"user_usec", &usage_.cpu_user_us}, {"system_usec", &usage_.cpu_system_us}};
+    const bool quota = !leaf_ && cpu_version_ == CgroupVersion::kV2;
+    Amount none;
+    const Key keys[] = {{"user_usec", &usage_.cpu_user_us},
+                        {"system_usec", &usage_.cpu_system_us},
+                        {"nr_throttled", quota ? &usage_.throttled_periods : &none},
+                        {"throttled_usec", quota ? &usage_.throttled_us : &none}};
     each_line(cpu_time_.get(), take(keys));
   } else if (cpu_time_) {
     each_line(cpu_time_.get(), [&](std::string_view line) { v1_cpu_ns_ = parse_number(line); });
@@ -169,16 +241,6 @@ const Usage& Sampler::look(Depth depth) {
     each_line(memory_now_.get(), [&](std::string_view line) { usage_.memory_bytes = parse_number(line); });
   const Amount cpu_now = unified_ ? usage_.cpu_us() : Amount(v1_cpu_ns_);
   unchanged_ = cpu_now == cpu_before && usage_.memory_bytes == memory_before;
-  if (unchanged_ && depth != Depth::kAll) return usage_;
-  if (!unified_) read_cpu_split();
-  read_throttling();
-  read_memory();
-  read_io();
-  read_pressure();
-  read_members();
-  if (depth != Depth::kUsual) read_descriptors();
-  if (net_dev_) read_network();
-  return usage_;
 }
 
 /// v1's exact time, split by the ticks that it counts beside.
@@ -186,69 +248,60 @@ void Sampler::read_cpu_split() {
   if (!cpu_time_ || v1_cpu_ns_ < 0) return;
   Amount user = 0, system = 0;
   const Key keys[] = {{"user", &user}, {"system", &system}};
-  if (!each_line(cpuacct_, "cpuacct.stat", take(keys))) return;
+  if (!lines(kCpuSplit, take(keys))) return;
   const CpuTime time = split_cpu_time(v1_cpu_ns_ / 1000, *user, *system);
   usage_.cpu_user_us = time.user_us;
   usage_.cpu_system_us = time.system_us;
 }
 
-/// A leaf has no quota of its own: only cpu.stat.local tells when it was held back with its task (Linux 6.6).
+/// Of a task on v1 and, since Linux 6.6, of a leaf on v2: what is throttled there is the task. A task's on v2 stands
+/// beside its CPU time.
 void Sampler::read_throttling() {
-  if (leaf_) {
-    if (cpu_version_ != CgroupVersion::kV2) return;
-    const Key keys[] = {{"throttled_usec", &usage_.throttled_us}};
-    each_line(cpu_, "cpu.stat.local", take(keys));
-    return;
-  }
+  if (leaf_ == (cpu_version_ == CgroupVersion::kV1)) return;
   Amount nanoseconds;
-  const Key keys[] = {{"nr_throttled", &usage_.throttled_periods},
-                      {"throttled_usec", &usage_.throttled_us},
-                      {"throttled_time", &nanoseconds}};
-  each_line(cpu_, "cpu.stat", take(keys));
+  if (leaf_) {
+    const Key keys[] = {{"throttled_usec", &usage_.throttled_us}};
+    lines(kThrottling, take(keys));
+  } else {
+    const Key keys[] = {{"nr_throttled", &usage_.throttled_periods}, {"throttled_time", &nanoseconds}};
+    lines(kThrottling, take(keys));
+  }
   if (nanoseconds) usage_.throttled_us = *nanoseconds / 1000;
 }
 
 void Sampler::read_memory() {
   if (!memory_) return;
-  Amount faults, idle;
   if (memory_version_ == CgroupVersion::kV1) {
-    read_amount(memory_, "memory.max_usage_in_bytes", usage_.memory_peak_bytes);
-    const Key keys[] = {{"total_rss", &usage_.memory_anon_bytes},
-                        {"total_cache", &usage_.memory_file_bytes},
-                        {"total_inactive_file", &idle},
-                        {"total_pgfault", &faults},
-                        {"total_pgmajfault", &usage_.major_faults}};
-    each_line(memory_, "memory.stat", take(keys));
-    const Key kills[] = {{"oom_kill", &usage_.oom_kills}};
-    each_line(memory_, "memory.oom_control", take(kills));
+    read_amount(kMemoryPeak, usage_.memory_peak_bytes);
   } else {
     Amount peak;
-    read_amount(memory_, "memory.peak", peak);  // Linux 5.19
+    read_amount(kMemoryPeak, peak);
     usage_.memory_peak_bytes = std::max({usage_.memory_peak_bytes, peak, usage_.memory_bytes});
-    const Key keys[] = {{"anon", &usage_.memory_anon_bytes},
-                        {"file", &usage_.memory_file_bytes},
-                        {"inactive_file", &idle},
-                        {"pgfault", &faults},
-                        {"pgmajfault", &usage_.major_faults}};
-    each_line(memory_, "memory.stat", take(keys));
-    const Key kills[] = {{"oom_kill", &usage_.oom_kills}};
-    each_line(memory_, "memory.events", take(kills));
   }
+  const bool v1 = memory_version_ == CgroupVersion::kV1;
+  Amount faults, idle;
+  const Key keys[] = {{v1 ? "total_rss" : "anon", &usage_.memory_anon_bytes},
+                      {v1 ? "total_cache" : "file", &usage_.memory_file_bytes},
+                      {v1 ? "total_inactive_file" : "inactive_file", &idle},
+                      {v1 ? "total_pgfault" : "pgfault", &faults},
+                      {v1 ? "total_pgmajfault" : "pgmajfault", &usage_.major_faults}};
+  lines(kMemoryKinds, take(keys));
   if (usage_.memory_bytes && idle) usage_.working_set_bytes = std::max<std::int64_t>(*usage_.memory_bytes - *idle, 0);
   if (faults && usage_.major_faults) usage_.minor_faults = std::max<std::int64_t>(*faults - *usage_.major_faults, 0);
+  const Key kills[] = {{"oom_kill", &usage_.oom_kills}};
+  lines(kMemoryEvents, take(kills));
 }
 
 /// v1 counts only what passes a throttle that somebody has set, on newer kernels: no line at all tells nothing.
 void Sampler::read_io() {
   if (!io_) return;
   if (io_version_ == CgroupVersion::kV1) {
-    if (!sum_v1_io(io_, "blkio.throttle.io_service_bytes_recursive", usage_.io_read_bytes, usage_.io_write_bytes))
-      return;
-    sum_v1_io(io_, "blkio.throttle.io_serviced_recursive", usage_.io_reads, usage_.io_writes);
+    if (!sum_v1_io(kIo, usage_.io_read_bytes, usage_.io_write_bytes)) return;
+    sum_v1_io(kIoOperations, usage_.io_reads, usage_.io_writes);
     return;
   }
   Amount read_bytes = 0, write_bytes = 0, reads = 0, writes = 0;
-  const bool readable = each_line(io_, "io.stat", [&](std::string_view line) {
+  const bool readable = lines(kIo, [&](std::string_view line) {
     cut_word(line);
     while (!line.empty()) {
       const std::string_view word = cut_word(line);
@@ -263,34 +316,48 @@ void Sampler::read_io() {
   usage_.io_reads = reads, usage_.io_writes = writes;
 }
 
-void Sampler::read_pressure() {
-  const auto read = [&](const char* file, Amount& some, Amount& full) {
-    each_line(unified_, file, [&](std::string_view line) { take_pressure(line, some, full); });
-  };
-  read("cpu.pressure", usage_.cpu_some_us, usage_.cpu_full_us);
-  read("memory.pressure", usage_.memory_some_us, usage_.memory_full_us);
-  read("io.pressure", usage_.io_some_us, usage_.io_full_us);
+/// v1's "8:0 Read 4096", and "Total 0" behind all devices.
+bool Sampler::sum_v1_io(File file, Amount& read, Amount& write) {
+  bool any = false;
+  Amount reads = 0, writes = 0;
+  const bool readable = lines(file, [&](std::string_view line) {
+    cut_word(line);
+    const std::string_view what = cut_word(line);
+    if (what == "Read") *reads += parse_number(line), any = true;
+    if (what == "Write") *writes += parse_number(line);
+  });
+  if (!readable || !any) return false;
+  read = reads, write = writes;
+  return true;
+}
+
+/// "some avg10=0.00 avg60=0.00 avg300=0.00 total=4711"
+void Sampler::read_pressure(File file, Amount& some, Amount& full) {
+  lines(file, [&](std::string_view line) {
+    const bool is_some = line.starts_with("some ");
+    const std::size_t total = line.rfind("total=");
+    if (total != std::string_view::npos) (is_some ? some : full) = parse_number(line.substr(total + 6));
+  });
 }
 
 void Sampler::read_members() {
   if (pids_) {
     Amount peak;
-    read_amount(pids_, "pids.current", usage_.pids);
-    read_amount(pids_, "pids.peak", peak);
+    read_amount(kPids, usage_.pids);
+    read_amount(kPidsPeak, peak);
     usage_.pids_peak = std::max({usage_.pids_peak, peak, usage_.pids});
     const Key keys[] = {{"max", &usage_.forks_refused}};
-    each_line(pids_, "pids.events", take(keys));
+    lines(kPidsEvents, take(keys));
   } else {
     std::int64_t count = 0;
-    if (each_line(members_, unified_ ? "cgroup.threads" : "tasks", [&](std::string_view) { ++count; }))
-      usage_.pids = count;
+    if (lines(kThreads, [&](std::string_view) { ++count; })) usage_.pids = count;
     usage_.pids_peak = std::max(usage_.pids_peak, usage_.pids);
   }
 }
 
 void Sampler::read_descriptors() {
   std::int64_t processes = 0;
-  const bool readable = each_line(members_, "cgroup.procs", [&](std::string_view pid) {
+  const bool readable = lines(kProcesses, [&](std::string_view pid) {
     if (processes++ >= kMostLookedAt || pid.size() > 10) return;
     if (const std::int64_t held = count_descriptors(pid); held > 0)
       usage_.descriptors_peak = std::max<Amount>(usage_.descriptors_peak, held);

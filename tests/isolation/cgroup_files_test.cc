@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "base/files.h"
 #include "isolation/cgroup/cgroup.h"
 #include "tests/support/temp_folder.h"
@@ -144,19 +146,51 @@ TEST_F(CgroupFiles, WhatCostsMuchIsReadAgainOnlyWhenTheGroupHasRun) {
   put("unified/t/cpu.stat", "user_usec 20\nsystem_usec 10\n");
   put("unified/t/memory.current", "4096\n");
   put("unified/t/memory.stat", "anon 1\n");
+  put("unified/t/io.pressure", "some total=1\n");
   Sampler sampler(Cgroup::find(v2(), "t")->sampled());
   EXPECT_EQ(sampler.look().memory_anon_bytes, 1);
-  put("unified/t/memory.stat", "anon 2\n");
+  rewrite("unified/t/memory.stat", "anon 2\n");
+  rewrite("unified/t/io.pressure", "some total=2\n");
   EXPECT_EQ(sampler.look().memory_anon_bytes, 1);
   EXPECT_TRUE(sampler.unchanged());
+  EXPECT_EQ(sampler.look(Sampler::Depth::kWaiting).memory_anon_bytes, 1);
+  EXPECT_EQ(sampler.last().io_some_us, 2) << "it may hang on a disk";
   EXPECT_EQ(sampler.look(Sampler::Depth::kAll).memory_anon_bytes, 2);
-  put("unified/t/memory.stat", "anon 3\n");
+  rewrite("unified/t/memory.stat", "anon 3\n");
   rewrite("unified/t/cpu.stat", "user_usec 21\nsystem_usec 10\n");
   EXPECT_EQ(sampler.look().memory_anon_bytes, 3);
   EXPECT_FALSE(sampler.unchanged());
-  put("unified/t/memory.stat", "anon 4\n");
+  rewrite("unified/t/memory.stat", "anon 4\n");
   rewrite("unified/t/memory.current", "8192\n");
   EXPECT_EQ(sampler.look().memory_anon_bytes, 4);
+}
+
+/// Each open file of a group holds a page of the kernel's memory.
+TEST_F(CgroupFiles, OfAGroupThatDoesNotRunOnlyTwoFilesStayOpen) {
+  put("unified/t/cpu.stat", "user_usec 20\nsystem_usec 10\n");
+  put("unified/t/memory.current", "4096\n");
+  for (const char* file : {"memory.stat", "memory.peak", "memory.events", "pids.current", "cpu.pressure"})
+    put(std::string("unified/t/") + file, "");
+  const auto open_files = [&] {
+    int count = 0;
+    for (const std::string& fd : *list_dir("/proc/self/fd")) {
+      std::error_code gone;
+      const std::string target = std::filesystem::read_symlink("/proc/self/fd/" + fd, gone);
+      if (target.find("/unified/t/") != std::string::npos) ++count;
+    }
+    return count;
+  };
+  Sampler sampler(Cgroup::find(v2(), "t")->sampled());
+  EXPECT_EQ(open_files(), 2);
+  sampler.look();
+  EXPECT_EQ(open_files(), 7);
+  sampler.look(Sampler::Depth::kWaiting);
+  EXPECT_EQ(open_files(), 7) << "it has run just now";
+  sampler.look(Sampler::Depth::kWaiting);
+  EXPECT_EQ(open_files(), 2);
+  put("unified/t/memory.stat", "anon 5\n");
+  rewrite("unified/t/memory.current", "8192\n");
+  EXPECT_EQ(sampler.look().memory_anon_bytes, 5) << "opened again";
 }
 
 TEST_F(CgroupFiles, FilesOfAnyLengthAreReadWhole) {

@@ -124,6 +124,55 @@ TEST_F(UsageRingTest, SamplesThatAreTheSameAreWrittenTogether) {
   EXPECT_EQ(ticks().back(), 66u) << "once a minute at the latest";
 }
 
+/// Tens in which nothing changes are written once a minute, and are there all the same.
+TEST_F(UsageRingTest, TensThatAreTheSameAreWrittenTogether) {
+  const auto on_disk = [&] {
+    const std::string bytes = *read_file(path());
+    int slots = 0;
+    for (std::uint32_t i = 0; i < kTenSecondRing.slots; ++i) {
+      const std::size_t at = kTenSecondRing.offset + std::size_t{i} * kTenSecondRing.slot_size;
+      if (bytes.substr(at, kTenSecondRing.slot_size).find_first_not_of('\0') != std::string::npos) ++slots;
+    }
+    return slots;
+  };
+  UsageRing ring = open();
+  for (int i = 0; i < 180; ++i) add(ring, 7, 9);
+  add(ring, 8, 11);
+  EXPECT_EQ(on_disk(), 4) << "the first, and the last of each minute";
+  EXPECT_THAT(ticks(kTenSecondRing), ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17));
+  const UsagePoint third = read(kTenSecondRing)[3];
+  EXPECT_EQ(third.samples, 10u);
+  EXPECT_EQ(third.usage.cpu_user_us, 7);
+  EXPECT_EQ(third.memory_max, 9);
+  EXPECT_DOUBLE_EQ(third.time, 1.7e9 + 39);
+  for (int i = 0; i < 30; ++i) add(ring, 8, 11);  // the first of them in a ten that began with another number
+  EXPECT_THAT(ticks(kTenSecondRing).back(), 18);
+  EXPECT_EQ(read(kTenSecondRing).back().memory_min, 11);
+  EXPECT_EQ(on_disk(), 5) << "19 and 20 are held";
+  clock_.pass(20s);
+  add(ring, 9, 12);
+  add(ring, 9, 12);
+  EXPECT_THAT(ticks(kTenSecondRing).back(), 21) << "the gap has none";
+  ASSERT_TRUE(ring.flush());
+  std::vector<std::uint32_t> all(22);
+  std::ranges::generate(all, [n = 0u]() mutable { return n++; });
+  all.push_back(23);
+  EXPECT_EQ(ticks(kTenSecondRing), all);
+  EXPECT_EQ(read(kTenSecondRing)[20].usage.cpu_user_us, 8);
+}
+
+TEST_F(UsageRingTest, TensThatAKilledWriterHeldAreCountedAgain) {
+  {
+    UsageRing ring = open();
+    for (int i = 0; i < 118; ++i) add(ring, 7, 9);
+    add(ring, 8, 9);
+    EXPECT_EQ(ticks(kTenSecondRing).back(), 5u) << "6 to 10 are held";
+  }
+  UsageRing ring = open();
+  for (int i = 0; i < 12; ++i) add(ring, 8, 9);
+  EXPECT_THAT(ticks(kTenSecondRing), ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12));
+}
+
 TEST_F(UsageRingTest, AGapIsAGap) {
   UsageRing ring = open();
   add(ring, 1, 1), add(ring, 1, 1);

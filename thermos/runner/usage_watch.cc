@@ -8,12 +8,12 @@ namespace dewar {
 namespace {
 
 constexpr auto kPeriod = std::chrono::seconds(1);
-// In periods. What runs is looked at in every one, but for its members' descriptors; what does not run is looked at so
-// seldom that it costs little: only what waits for a disk, and writes that the kernel makes for it, change then.
-constexpr std::int64_t kLookAtMembers = 10, kLookAtAll = 60;
+// In periods. What runs is looked at in every one, but for its members' descriptors; what the kernel does for a group
+// that does not run changes so little that seldom is enough.
+constexpr std::int64_t kLookAtMembers = 10, kLookAtWaiting = 60;
 
 Sampler::Depth depth_at(std::int64_t period) {
-  if (period % kLookAtAll == 0) return Sampler::Depth::kAll;
+  if (period % kLookAtWaiting == 0) return Sampler::Depth::kWaiting;
   return period % kLookAtMembers == 0 ? Sampler::Depth::kMembers : Sampler::Depth::kUsual;
 }
 

@@ -1,13 +1,12 @@
 // Sampling attempts that sleep, as the runner does it, with history on.
 //
-//   drive_sample make NAME COUNT [all]          makes a group with COUNT leaves, a sleeping process in each; prints
-//   "GROUP PATH" of
-//                                               the files that are read of each (those of every second, or all),
-//                                               "ready", and keeps them until its standard input ends
-//   drive_sample look NAME COUNT FOLDER ROUNDS [all]
-//                                               samples them ROUNDS times, a second of a clock of its own apart; with
-//                                               `all` as if every one had run. Prints {"us": […]}: CPU microseconds per
-//                                               attempt of each round
+//   drive_sample make NAME COUNT [all]
+//       makes a group with COUNT leaves, a sleeping process in each; prints "GROUP PATH" of the files that are read of
+//       each every second (with `all`: while it runs), "ready", and keeps them until its standard input ends. SIGUSR1
+//       to its process group has every sleeper run for a moment
+//   drive_sample look NAME COUNT FOLDER ROUNDS [GROUP]
+//       samples them ROUNDS times, a second of a clock of its own apart; with the process group GROUP they run before
+//       each round. Prints {"us": […]}: CPU microseconds per attempt of each round
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -16,7 +15,6 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,6 +24,7 @@
 #include "isolation/cgroup/host.h"
 #include "isolation/cgroup/sampler.h"
 #include "tests/bench/limit/clock.h"
+#include "tests/bench/limit/let_run.h"
 #include "thermos/usage_ring.h"
 
 namespace dewar {
@@ -79,6 +78,7 @@ void start_sleeper(const Cgroup& leaf) {
     joined = joined && procs && ::write(procs->get(), "0", 1) == 1;
   }
   if (!joined) ::_exit(1);
+  ::signal(SIGUSR1, [](int) {});
   while (true) ::pause();
 }
 
@@ -94,13 +94,15 @@ void print_files(const std::string& group, const SampledGroup& from, bool all) {
   for (const char* file :
        {"memory.stat", "memory.peak", "memory.max_usage_in_bytes", "memory.events", "memory.oom_control"})
     print(from.memory.folder, file);
-  for (const char* file : {"cpu.pressure", "memory.pressure", "io.pressure", "cgroup.procs"}) print(from.unified, file);
+  for (const char* file : {"cpu.pressure", "memory.pressure", "io.pressure"}) print(from.unified, file);
   for (const char* file : {"pids.current", "pids.peak", "pids.events"}) print(from.pids.folder, file);
   if (from.pids.folder.empty()) print(from.unified, "cgroup.threads");
   print(from.io.folder, "io.stat");
 }
 
 int make(const CgroupLayout& layout, const std::string& name, int count, bool all) {
+  ::setpgid(0, 0);
+  ::signal(SIGUSR1, SIG_IGN);
   Cgroup task = must(Cgroup::create(layout, name));
   for (int i = 0; i < count; ++i) {
     const Cgroup leaf = must(task.create_leaf("leaf" + std::to_string(i)));
@@ -119,7 +121,7 @@ int make(const CgroupLayout& layout, const std::string& name, int count, bool al
   return 0;
 }
 
-int look(const CgroupLayout& layout, char** argv, bool all) {
+int look(const CgroupLayout& layout, char** argv, pid_t group) {
   const std::string folder = argv[4];
   const int count = std::atoi(argv[3]), rounds = std::atoi(argv[5]);
   HandClock clock;
@@ -131,16 +133,21 @@ int look(const CgroupLayout& layout, char** argv, bool all) {
                           must(UsageRing::open(folder + "/" + std::to_string(i), clock, "boot")));
   }
   std::vector<double> us;
+  int unchanged = 0;
   for (int round = 0; round <= rounds; ++round) {
-    const auto depth = all || round % 60 == 0 ? Sampler::Depth::kAll : Sampler::Depth::kUsual;
+    using enum Sampler::Depth;
+    const auto depth = round == 0 ? kAll : round % 60 == 0 ? kWaiting : round % 10 == 0 ? kMembers : kUsual;
+    bench::let_run(group);
     const double before = cpu_us();
     for (auto& [sampler, ring] : attempts) {
       const Usage& usage = sampler.look(depth);
       if (auto kept = ring.add(clock, usage); !kept) leave(kept.error());
+      unchanged += sampler.unchanged() ? 1 : 0;
     }
     if (round > 0) us.push_back((cpu_us() - before) / count);
     clock.pass(std::chrono::seconds(1));
   }
+  if (group > 0 && unchanged > count * rounds / 100) leave(fail("those that should run sleep").error);
   std::printf("{");
   bench::print_samples("us", us, true);
   std::printf("}\n");
@@ -154,9 +161,8 @@ int main(int argc, char** argv) {
   using namespace dewar;
   raise_descriptors();
   const std::string verb = argc > 1 ? argv[1] : "";
-  const bool all = argc > 1 && std::strcmp(argv[argc - 1], "all") == 0;
   const CgroupLayout layout = must(prepare_host_cgroups("dewar-bench"));
-  if (verb == "make" && argc >= 4) return make(layout, argv[2], std::atoi(argv[3]), all);
-  if (verb == "look" && argc >= 6) return look(layout, argv, all);
+  if (verb == "make" && argc >= 4) return make(layout, argv[2], std::atoi(argv[3]), argc > 4);
+  if (verb == "look" && argc >= 6) return look(layout, argv, argc > 6 ? std::atoi(argv[6]) : 0);
   return 2;
 }

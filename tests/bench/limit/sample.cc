@@ -1,8 +1,9 @@
 // What sampling costs at least: reads files of cgroups through descriptors that stay open, and takes their digits.
 //
-//   limit_sample ROUNDS <FILES
+//   limit_sample ROUNDS [PROCESS GROUP] <FILES
 //
-// FILES: "GROUP PATH" on each line. Prints {"us": […]}: CPU microseconds per group of each round.
+// FILES: "GROUP PATH" on each line. With a process group its processes run before each round. Prints {"us": […]}: CPU
+// microseconds per group of each round.
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "tests/bench/limit/clock.h"
+#include "tests/bench/limit/let_run.h"
 
 namespace {
 
@@ -40,8 +42,9 @@ double cpu_us() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 2) return 2;
+  if (argc < 2) return 2;
   const int rounds = std::atoi(argv[1]);
+  const pid_t running = argc > 2 ? std::atoi(argv[2]) : 0;
   rlimit files{};
   ::getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;
@@ -59,6 +62,7 @@ int main(int argc, char** argv) {
   std::vector<double> us;
   volatile std::uint64_t sink = 0;
   for (int round = 0; round <= rounds; ++round) {
+    bench::let_run(running);
     const double before = cpu_us();
     for (const int fd : fds) {
       char text[16384];
