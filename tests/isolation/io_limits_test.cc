@@ -31,29 +31,42 @@ class IoLimitsTest : public KernelTest {
   TempFolder folder_;
 };
 
-/// The least that `kMiB * 2` at 1 MiB/s must take: the kernel lets a slice of 100 ms through at once.
+/// A MiB a second, in pieces of 64 KiB.
+constexpr std::uint64_t kBytes = kMiB, kPieces = 16;
+/// The least that two MiB must take then: the kernel lets a slice of 100 ms through at once.
 constexpr int kSlowMs = 1500;
 
 // covers: limit io.max
-TEST_F(IoLimitsTest, WritesPastTheRateWait) {
+TEST_F(IoLimitsTest, PastEachRateReadsAndWritesWait) {
   const auto disk = disk_below(folder_.path());
   if (!disk) GTEST_SKIP() << "no disk below the temporary folder";
   ASSERT_EQ(::chdir(folder_.path().c_str()), 0);
-  for (const bool by_count : {false, true}) {
+  const std::string little = std::to_string(2 * kMiB), much = std::to_string(16 * kMiB);
+  struct Rate {
+    std::uint64_t IoLimits::*limit;
+    std::uint64_t value;
+    const char* act;
+  };
+  for (const Rate& rate : {Rate{&IoLimits::write_bps, kBytes, "write"},
+                           {&IoLimits::write_iops, kPieces, "write"},
+                           {&IoLimits::read_bps, kBytes, "read"},
+                           {&IoLimits::read_iops, kPieces, "read"}}) {
     Limits limits;
     limits.io.device = *disk;
-    (by_count ? limits.io.write_iops : limits.io.write_bps) = by_count ? 16 : kMiB;  // of 64 KiB each
-    ScratchGroup task(layout(), "t", limits);
-    EXPECT_EQ(task->limits()->io.write_bps, limits.io.write_bps);
-    EXPECT_EQ(task->limits()->io.write_iops, limits.io.write_iops);
-    EXPECT_EQ(task->limits()->io.device, *disk);
-    const Ended slow = run_testcase(*task->create_leaf("a"), {"direct", std::to_string(2 * kMiB)});
-    ASSERT_EQ(slow.code, 0);
-    EXPECT_GE(std::stoi(slow.output), kSlowMs);
-    limits.io.write_bps = limits.io.write_iops = 0;
+    ScratchGroup task(layout(), "t");
+    const auto leaf = task->create_leaf("a");
+    EXPECT_EQ(run_testcase(*leaf, {"write", much}).code, 0);
+    limits.io.*rate.limit = rate.value;
     ASSERT_TRUE(task->set(limits));
-    EXPECT_EQ(task->limits()->io.write_bps + task->limits()->io.write_iops, 0u);
-    EXPECT_EQ(run_testcase(*task->create_leaf("b"), {"direct", std::to_string(16 * kMiB)}).code, 0);
+    EXPECT_EQ(task->limits()->io.*rate.limit, rate.value);
+    EXPECT_EQ(task->limits()->io.device, *disk);
+    const Ended slow = run_testcase(*leaf, {rate.act, little});
+    ASSERT_EQ(slow.code, 0);
+    EXPECT_GE(std::stoi(slow.output), kSlowMs) << rate.act << " " << rate.value;
+    limits.io.*rate.limit = 0;
+    ASSERT_TRUE(task->set(limits));
+    EXPECT_EQ(task->limits()->io.*rate.limit, 0u);
+    EXPECT_EQ(run_testcase(*leaf, {rate.act, little}).code, 0);
   }
   ASSERT_EQ(::chdir("/"), 0);
 }
@@ -116,8 +129,8 @@ TEST_F(IoLimitsTest, ABusyDiskIsSharedByWeight) {
   much.io.weight = 1000;
   ScratchGroup small(layout(), "small", little), big(layout(), "big", much);
   for (const char* counter : {"small", "big"}) ASSERT_TRUE(replace_file(folder_ / counter, std::string(8, '\0')));
-  start_testcase(*small->create_leaf("a"), {"read", disk.path(), folder_ / "small"});
-  start_testcase(*big->create_leaf("a"), {"read", disk.path(), folder_ / "big"});
+  start_testcase(*small->create_leaf("a"), {"compete", disk.path(), folder_ / "small"});
+  start_testcase(*big->create_leaf("a"), {"compete", disk.path(), folder_ / "big"});
   const auto reads = [&](const std::string& counter) {
     std::uint64_t number = 0;
     std::memcpy(&number, read_file(folder_ / counter)->data(), sizeof number);

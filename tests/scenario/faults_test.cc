@@ -44,12 +44,9 @@ bool eventually(const std::function<bool()>& condition) {
 
 // covers: F10, S16
 TEST(Fault, AForkBombMeetsItsLimitIsToldAndStops) {
-  TaskRun task(R"yaml(
-name: t
-sandbox: {pids: 100}
-processes:
-  - {name: bomb, cmdline: 'f() { f | f & f; }; f; sleep 60'}
-)yaml");
+  const std::string bin = DEWAR_BIN;
+  TaskRun task("name: t\nsandbox: {pids: 100, binds: [" + bin + "]}\n" + "processes: [{name: bomb, cmdline: 'exec " +
+               bin + "/testcase bomb'}]\n");
   TaskRun neighbour(
       "name: n\nprocesses: [{name: p, cmdline: 'while [ ! -e stop ]; do /bin/echo step >> steps; done; echo fine'}]\n");
   neighbour.start();

@@ -179,26 +179,26 @@ int count(const char* file) {
   }
 }
 
-/// direct BYTES: writes so much, past the page cache, to the file "direct" in its working directory, 64 KiB at a time;
-/// prints the milliseconds that it took.
-int direct(long bytes) {
+/// write BYTES, read BYTES: writes so much, past the page cache, to the file "direct" in its working directory, or
+/// reads it, 64 KiB at a time; prints the milliseconds that it took.
+int direct(long bytes, bool reads) {
   constexpr size_t kBlock = 64 << 10;
   void* block = ::mmap(nullptr, kBlock, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  const int file = ::open("direct", O_WRONLY | O_CREAT | O_TRUNC | O_DIRECT | O_CLOEXEC, 0600);
+  const int file = ::open("direct", (reads ? O_RDONLY : O_WRONLY | O_CREAT | O_TRUNC) | O_DIRECT | O_CLOEXEC, 0600);
   if (file < 0) return 1;
   timespec start{}, now{};
   ::clock_gettime(CLOCK_MONOTONIC, &start);
-  for (long written = 0; written < bytes; written += kBlock) {
-    if (::write(file, block, kBlock) != kBlock) return 2;
+  for (long done = 0; done < bytes; done += kBlock) {
+    if ((reads ? ::read(file, block, kBlock) : ::write(file, block, kBlock)) != kBlock) return 2;
   }
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   std::printf("%ld\n", (now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000);
   return 0;
 }
 
-/// read DEVICE FILE: reads 64 KiB of it at a time, here and there and past the page cache, until killed, and keeps in
-/// FILE (8 bytes) how often.
-int read_device(const char* device, const char* file) {
+/// compete DEVICE FILE: reads 64 KiB of it at a time, here and there and past the page cache, until killed, and keeps
+/// in FILE (8 bytes) how often.
+int compete(const char* device, const char* file) {
   constexpr size_t kBlock = 64 << 10;
   void* block = ::mmap(nullptr, kBlock, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   auto* done = shared_number(file);
@@ -249,8 +249,9 @@ int main(int argc, char** argv) {
       {"busy", busy},
       {"cores", [](long) { return cores(); }},
       {"huge", huge},
-      {"direct", direct},
-      {"read", [&](long) { return argc > 3 ? read_device(argv[2], argv[3]) : 1; }},
+      {"write", [](long bytes) { return direct(bytes, false); }},
+      {"read", [](long bytes) { return direct(bytes, true); }},
+      {"compete", [&](long) { return argc > 3 ? compete(argv[2], argv[3]) : 1; }},
       {"devices", [&](long) { return argc > 2 ? devices(argv[2]) : 1; }},
       {"wait", [](long) { return wait_for_ever(); }},
       {"count", [&](long) { return argc > 2 ? count(argv[2]) : 1; }},
