@@ -12,7 +12,6 @@
 #include "isolation/cgroup/cgroup.h"
 #include "isolation/container.h"
 #include "isolation/launch_info.h"
-#include "tests/support/leak_check.h"
 #include "tests/support/temp_folder.h"
 
 namespace dewar {
@@ -56,7 +55,6 @@ class KernelTest : public ::testing::Test {
  private:
   std::string tag_;
   CgroupLayout layout_, pure_v1_;
-  std::unique_ptr<LeakCheck> leaks_;
 };
 
 /// A task's group that is killed and removed at the end of its scope.

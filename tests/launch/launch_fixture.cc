@@ -74,7 +74,8 @@ void LaunchTest::SetUp() {
   for (const char* folder : {"/root", "/sandbox", "/logs", "/attempts"}) {
     ASSERT_TRUE(make_dirs(scratch_ + folder));
   }
-  const std::string group = "/dewar-test-" + scratch_.substr(scratch_.rfind('-') + 1);
+  const std::string group =
+      "/dewar-test-" + std::to_string(::getpid()) + "-" + scratch_.substr(scratch_.rfind('-') + 1);
   if (!unified_root().empty()) {
     unified_ = unified_root() + group;
     ASSERT_TRUE(make_dirs(unified_));

@@ -144,7 +144,7 @@ TEST(Stuck, AProcessInTheKernelDoesNotHoldItsTaskAndIsToldAndFreedLater) {
   EXPECT_EQ(end.state(), TaskState::kKilled);
   EXPECT_THAT(events_of(task), HasSubstr("sandbox: the sandbox could not be removed: stat (pid "));
   EXPECT_THAT(events_of(task), HasSubstr("state D)"));
-  EXPECT_THAT(events_of(task), HasSubstr("request_wait")) << "its wchan";
+  EXPECT_THAT(events_of(task), HasSubstr("state D) in request_wait")) << "its wchan";
   if (exists("/proc/self/stack")) {
     EXPECT_THAT(events_of(task), HasSubstr(" < fuse_lookup")) << "and how it came there";
   }

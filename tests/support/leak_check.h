@@ -31,21 +31,37 @@ class LeakCheck {
     keyrings_ = keyrings();
   }
 
-  /// Waits for what is ending already (everything must have been killed), then looks.
+  /// Waits for what is ending already (everything must have been told to), then looks.
   void expect_clean() const {
-    int status = 0;
-    pid_t pid = 0;
-    while ((pid = ::waitpid(-1, &status, WNOHANG)) > 0) {
-    }
-    EXPECT_EQ(pid, -1) << "a process of this test still lives";
+    expect_no_process();
     for (const std::string& group : cgroups()) ADD_FAILURE() << "a cgroup is left: " << group;
-    for (const std::string& mount : mounts()) EXPECT_TRUE(mounts_.contains(mount)) << "a mount is left: " << mount;
+    std::multiset<std::string> before = mounts_;
+    for (const std::string& mount : mounts()) {
+      const auto known = before.find(mount);
+      if (known == before.end()) {
+        ADD_FAILURE() << "a mount is left: " << mount;
+      } else {
+        before.erase(known);
+      }
+    }
     for (const std::string& one : descriptors())
       EXPECT_TRUE(descriptors_.contains(one)) << "a descriptor is left: " << one;
     expect_no_keyring();
   }
 
  private:
+  static void expect_no_process() {
+    for (int rounds = 0; rounds < 1000; ++rounds) {
+      pid_t pid = 0;
+      while ((pid = ::waitpid(-1, nullptr, WNOHANG)) > 0) {
+      }
+      if (pid < 0) return;
+      ::poll(nullptr, 0, 10);
+    }
+    const std::string own = "/proc/self/task/" + std::to_string(::getpid()) + "/children";
+    ADD_FAILURE() << "processes of this test still live: " << read_file(own).take();
+  }
+
   /// The kernel collects keys some time after their last process has ended, and does not tell whose they were: while
   /// tasks of other tests live, a surplus may be theirs and says nothing.
   void expect_no_keyring() const {
@@ -84,11 +100,17 @@ class LeakCheck {
     return count;
   }
 
-  static std::set<std::string> mounts() {
-    std::set<std::string> found;
+  /// What is mounted where, without the numbers, which differ after a test has taken a mount namespace of its own.
+  static std::multiset<std::string> mounts() {
+    std::multiset<std::string> found;
     const auto text = read_file("/proc/self/mountinfo");
     std::istringstream lines(text ? *text : "");
-    for (std::string line; std::getline(lines, line);) found.insert(line);
+    for (std::string line; std::getline(lines, line);) {
+      std::istringstream words(line);
+      std::string id, parent, device, root, place;
+      words >> id >> parent >> device >> root >> place;
+      found.insert(place + " (" + device + " " + root + ")");
+    }
     return found;
   }
 
@@ -105,7 +127,8 @@ class LeakCheck {
   }
 
   std::string tag_;
-  std::set<std::string> mounts_, descriptors_;
+  std::multiset<std::string> mounts_;
+  std::set<std::string> descriptors_;
   std::size_t keyrings_ = 0;
 };
 
