@@ -96,8 +96,10 @@ class WeighedDisk {
     if (!text) return;
     const std::size_t open = text->find('[') + 1;
     before_ = text->substr(open, text->find(']') - open);
-    // No favours for who has just begun, and no two requests of different owners at once.
-    works_ = write("scheduler", "bfq") && write("iosched/low_latency", "0") && write("iosched/strict_guarantees", "1");
+    // No favours for who has just begun; and whose turn it is keeps it while its next request is at most 100 ms away: a
+    // busy machine, or an emulated one, needs longer for that than the usual 8 ms.
+    works_ = write("scheduler", "bfq") && write("iosched/low_latency", "0") &&
+             write("iosched/strict_guarantees", "1") && write("iosched/slice_idle", "100");
   }
   WeighedDisk(const WeighedDisk&) = delete;
   WeighedDisk& operator=(const WeighedDisk&) = delete;
