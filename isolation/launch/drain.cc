@@ -13,6 +13,16 @@ namespace {
 /// What a pipe can have held that nobody reads any more.
 constexpr std::uint64_t kPipeBytes = 1u << 20;
 
+/// What a pump that was killed can have read of a stream, or known to be missing, that it told nobody of. What a spool
+/// had no room for and had not told is not among it: nobody knows how much that was.
+std::uint64_t most_missing(const DrainRecipe& recipe, bool in_gap) {
+  std::uint64_t bytes = LogPump::kInHand;
+  if (!recipe.has_pipes) bytes += kPipeBytes;
+  if (in_gap) bytes += IndexFile::kUntold;
+  if (recipe.logs.policy.when_full == WhenFull::kDrop) bytes += Spool::kBytes;
+  return bytes;
+}
+
 }  // namespace
 
 int drain_for_dead(const DrainRecipe& recipe) {
@@ -30,11 +40,14 @@ int drain_for_dead(const DrainRecipe& recipe) {
     LogStream stream;
     stream.id = static_cast<OutputStream>(number + 1);
     if (recipe.has_pipes) stream.pipe.reset(kReadEnds[number]);
-    (*log)->file(stream.id).miss(LogPump::kInHand + (recipe.has_pipes ? 0 : kPipeBytes), GapReason::kLostPump,
-                                 wall_time());
+    const std::uint64_t most = most_missing(recipe, (*log)->index().ends_with_gap(stream.id));
+    (*log)->file(stream.id).miss(most, GapReason::kLostPump, wall_time());
     streams.push_back(std::move(stream));
   }
-  LogPump(std::move(streams), std::move(log).take()).drain();
+  LogPump pump(std::move(streams), std::move(log).take());
+  pump.drain();
+  if (const std::string losses = pump.losses(); !losses.empty())
+    (void)write_all(2, "dewar-launch: " + losses + "\n", "stderr");
   return 0;
 }
 

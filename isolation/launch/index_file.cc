@@ -22,6 +22,7 @@ std::string numbered(std::size_t segment) { return std::string(kName) + "." + st
 
 Result<IndexFile> IndexFile::open(const UniqueFd& folder, LogQuota& quota) {
   IndexFile index(folder.get(), quota);
+  index.close_ranks();
   index.learn();
   DEWAR_TRY(index.open_segment());
   return index;
@@ -42,24 +43,34 @@ Result<void> IndexFile::open_segment() {
   }
   inode_ = info.st_ino;
   file_ = std::move(file);
-  if (size_ == 0) begin_segment();
+  if (size_ == 0) {
+    begin_segment();
+  } else {
+    write_files();  // one that had only begun may not tell of all
+  }
   return {};
 }
 
-/// The latest segment tells all that is there; the one before it where the records end, if the latest has only begun.
-void IndexFile::learn() {
-  UniqueFd file(::openat(folder_, kName, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  if (!file) return;
-  if (UniqueFd before(::openat(folder_, numbered(1).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)); before) {
-    if (const auto bytes = read_all(before.get(), kName)) learn_from(*bytes);
-  }
-  if (const auto bytes = read_all(file.get(), kName)) learn_from(*bytes);
-  // Where the older ones end is not looked up: they go when there are too many of them.
+/// Old segments are numbered without a break, but for where one was being renamed by a pump that died.
+void IndexFile::close_ranks() {
+  // Where they end is not looked up: they go when there are too many of them.
   constexpr std::uint64_t kUnknown = std::numeric_limits<std::uint64_t>::max();
   struct stat info {};
-  while (closed_.size() < kMostSegments &&
-         ::fstatat(folder_, numbered(closed_.size() + 1).c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0)
+  for (std::size_t n = 1; n <= closed_.size() + 2; ++n) {
+    if (::fstatat(folder_, numbered(n).c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) continue;
     closed_.push_back({kUnknown, kUnknown});
+    if (n != closed_.size()) ::renameat(folder_, numbered(n).c_str(), folder_, numbered(closed_.size()).c_str());
+  }
+}
+
+/// The latest segment tells all that is there. If it has only begun, or was not even made any more, the one before it
+/// does.
+void IndexFile::learn() {
+  for (const std::string& name : {numbered(1), std::string(kName)}) {
+    const UniqueFd file(::openat(folder_, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    const auto bytes = file ? read_all(file.get(), name) : std::string();
+    if (bytes) learn_from(*bytes);
+  }
 }
 
 void IndexFile::learn_from(const std::string& bytes) {
@@ -69,11 +80,11 @@ void IndexFile::learn_from(const std::string& bytes) {
     time_ = std::max(time_, record->time);
     if (record->kind == IndexKind::kHead) {
       number_ = record->position + 1;
-      files_.clear();
       continue;
     }
     std::uint64_t& end = ends_[place(record->stream)];
     end = std::max(end, record->position + (record->kind == IndexKind::kData ? record->value : 0));
+    if (record->kind != IndexKind::kFile) in_gap_[place(record->stream)] = record->kind == IndexKind::kGap;
     if (record->kind != IndexKind::kFile) continue;
     std::erase_if(files_, [&](const File& file) { return file.inode == record->value; });
     files_.push_back({record->stream, record->position, record->value});
@@ -87,6 +98,10 @@ std::optional<std::uint64_t> IndexFile::start_of(std::uint64_t inode) const {
 
 void IndexFile::begin_segment() {
   write({IndexKind::kHead, OutputStream::kStdout, GapReason::kNone, time_, number_++, kIndexVersion});
+  write_files();
+}
+
+void IndexFile::write_files() {
   for (const File& file : files_)
     write({IndexKind::kFile, file.stream, GapReason::kNone, time_, file.position, file.inode});
 }
@@ -119,6 +134,7 @@ void IndexFile::remove_segments() {
 void IndexFile::write(IndexRecord record) {
   record.time = time_ = std::max(time_, record.time);
   if (record.kind == IndexKind::kData) ends_[place(record.stream)] = record.position + record.value;
+  if (record.kind == IndexKind::kData || record.kind == IndexKind::kEnd) in_gap_[place(record.stream)] = false;
   if (!file_) return;
   const auto bytes = encode_index_record(record);
   const ssize_t n = retry_eintr([&] { return ::write(file_.get(), bytes.data(), bytes.size()); });
@@ -151,31 +167,40 @@ void IndexFile::data(OutputStream stream, std::uint64_t position, std::uint64_t 
     return;
   }
   flush();
-  if (auto& gap = gaps_[place(stream)]) {
-    write(*gap);
-    gap.reset();
-  }
+  close_gap(stream);
   data_ = {IndexKind::kData, stream, GapReason::kNone, time, position, length};
 }
 
 void IndexFile::gap(OutputStream stream, std::uint64_t position, std::uint64_t length, GapReason reason,
                     std::int64_t time) {
   auto& gap = gaps_[place(stream)];
-  if (gap && gap->reason == reason && gap->position == position) {
-    gap->value += length;
+  if (!gap || gap->reason != reason || gap->position != position) {
+    flush();
+    close_gap(stream);
+    write({IndexKind::kGap, stream, reason, time, position, length});
+    gap = {IndexKind::kGap, stream, reason, time, position, 0};
     return;
   }
+  gap->value += length;
+  if (gap->value < kUntold) return;
   flush();
-  if (gap) write(*gap);
-  gap = {IndexKind::kGap, stream, reason, time, position, length};
+  tell(*gap);
+}
+
+void IndexFile::tell(IndexRecord& gap) {
+  if (gap.value > 0) write(gap);
+  gap.value = 0;
+}
+
+void IndexFile::close_gap(OutputStream stream) {
+  auto& gap = gaps_[place(stream)];
+  if (gap) tell(*gap);
+  gap.reset();
 }
 
 void IndexFile::end(OutputStream stream, std::uint64_t position, std::int64_t time) {
   flush();
-  if (auto& gap = gaps_[place(stream)]) {
-    write(*gap);
-    gap.reset();
-  }
+  close_gap(stream);
   write({IndexKind::kEnd, stream, GapReason::kNone, time, position, 0});
 }
 
@@ -188,10 +213,8 @@ void IndexFile::flush() {
 
 void IndexFile::flush_gaps() {
   flush();
-  for (auto& gap : gaps_) {
-    if (gap) write(*gap);
-    gap.reset();
-  }
+  for (auto& gap : gaps_)
+    if (gap) tell(*gap);
 }
 
 bool IndexFile::check() {

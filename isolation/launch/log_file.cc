@@ -42,7 +42,7 @@ Result<LogFile> LogFile::open(const UniqueFd& folder, OutputStream stream, const
   LogFile log(folder.get(), stream, policy, quota, index);
   const bool anew = policy.mode == LogMode::kRotate && begin == Begin::kNew;
   DEWAR_TRY(log.reopen(anew ? O_TRUNC : 0));
-  log.go_on();
+  log.go_on(begin);
   return log;
 }
 
@@ -63,7 +63,7 @@ Result<void> LogFile::reopen(int extra_flags) {
 }
 
 /// Finds the stream's cursor after whoever wrote here before. Bytes that he did not live to tell of get their record.
-void LogFile::go_on() {
+void LogFile::go_on(Begin begin) {
   const std::uint64_t told = index_->end_of(stream_);
   const auto start = index_->start_of(inode_);
   position_ = std::max(told, (size_ > 0 && start ? *start : told > 0 ? told - std::min(told, size_) : 0) + size_);
@@ -74,10 +74,15 @@ void LogFile::go_on() {
     index_->data(stream_, told, position_ - told, info.st_mtim.tv_sec * 1'000'000'000 + info.st_mtim.tv_nsec);
     index_->flush();
   }
+  bool broken = begin == Begin::kNew;  // who died while he renamed has left one number free
   for (std::uint32_t n = 1; policy_.mode == LogMode::kRotate && n <= policy_.backups; ++n) {
+    if (!has_backup(n)) {
+      if (broken) break;
+      broken = true;
+      continue;
+    }
     struct stat info {};
     const bool plain = ::fstatat(folder_, numbered(n).c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0;
-    if (!plain && ::fstatat(folder_, (numbered(n) + kCompressed).c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) break;
     starts_.push_back(plain ? index_->start_of(info.st_ino).value_or(0) : start_of_archive(numbered(n) + kCompressed));
   }
 }
@@ -118,6 +123,7 @@ void LogFile::append(std::string_view bytes, std::int64_t time) {
   std::size_t room = quota_->take(bytes.size());
   while (room < bytes.size() && (remove_old_run(time) || remove_oldest())) room += quota_->take(bytes.size() - room);
   const std::size_t over = bytes.size() - room;
+  if (room > 0) index_->close_gap(stream_);
   for (bytes = bytes.substr(0, room); !bytes.empty();) {
     const ssize_t n = file_ ? retry_eintr([&] { return ::write(file_.get(), bytes.data(), bytes.size()); }) : -1;
     if (n <= 0) {
@@ -190,6 +196,12 @@ std::string LogFile::problem() const {
 
 std::string LogFile::numbered(std::uint32_t n) const { return name_ + "." + std::to_string(n); }
 
+bool LogFile::has_backup(std::uint32_t number) const {
+  struct stat info {};
+  return ::fstatat(folder_, numbered(number).c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 ||
+         ::fstatat(folder_, (numbered(number) + kCompressed).c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 void LogFile::rotate() {
   const NameLock lock(folder_);
   rotate_at_ = size_ + kLatestCut;
@@ -199,8 +211,10 @@ void LogFile::rotate() {
     return ::renameat(folder_, from.c_str(), folder_, to.c_str()) == 0;
   };
   if (policy_.backups > 0) {
-    quota_->give_back(remove(numbered(policy_.backups)) + remove(numbered(policy_.backups) + kCompressed));
-    for (std::uint32_t n = policy_.backups; n > 1; --n) {
+    std::uint32_t last = 1;  // the first number that is free, or the oldest
+    while (last < policy_.backups && has_backup(last)) ++last;
+    quota_->give_back(remove(numbered(last)) + remove(numbered(last) + kCompressed));
+    for (std::uint32_t n = last; n > 1; --n) {
       move(numbered(n - 1), numbered(n));
       move(numbered(n - 1) + kCompressed, numbered(n) + kCompressed);
     }

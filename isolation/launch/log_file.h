@@ -54,12 +54,13 @@ class LogFile {
   LogFile(int folder, OutputStream stream, const LogPolicy& policy, LogQuota& quota, IndexFile& index)
       : folder_(folder), stream_(stream), name_(file_name(stream)), policy_(policy), quota_(&quota), index_(&index) {}
   Result<void> reopen(int extra_flags);
-  void go_on();
+  void go_on(Begin begin);
   std::uint64_t start_of_archive(const std::string& name) const;
   void begin_file();
   void append(std::string_view bytes, std::int64_t time);
   void lose(std::size_t bytes, int error, std::int64_t time);
   std::string numbered(std::uint32_t backup) const;
+  bool has_backup(std::uint32_t number) const;
   std::uint64_t remove(const std::string& name) const;
   void forget_removed();
   bool remove_old_run(std::int64_t time);

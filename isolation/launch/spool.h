@@ -18,6 +18,9 @@ namespace dewar {
 /// and drops, and counts, what finds no room there because whoever writes to the disk does not keep up.
 class Spool {
  public:
+  /// As much as it can have read and nobody taken.
+  static constexpr std::size_t kBytes = 1u << 20;
+
   /// What was read at once, after so many bytes of the stream were dropped.
   struct Piece {
     OutputStream stream = OutputStream::kStdout;
@@ -47,7 +50,7 @@ class Spool {
   bool has_ended() const;
 
  private:
-  static constexpr std::size_t kPieces = 1024, kBytes = 1u << 20, kLargest = 64u << 10;
+  static constexpr std::size_t kPieces = 1024, kLargest = 64u << 10;
   struct Slot {
     OutputStream stream;
     std::uint64_t dropped;

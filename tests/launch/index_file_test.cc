@@ -153,15 +153,31 @@ TEST_F(IndexFileTest, ASegmentGoesWithTheFilesItSpeaksOf) {
   EXPECT_FALSE(exists(path() + "/index.3")) << "16000 bytes of each stream are 16000 records, half of a segment";
 }
 
-TEST_F(IndexFileTest, AGapIsToldOnceForAllThatIsMissing) {
+TEST_F(IndexFileTest, AGapIsToldAtOnceAndHowMuchItHasGrownOnceItEnds) {
   open();
   write(kOut, "a\n", 10 * kMs);
   log_->file(kOut).miss(5, GapReason::kRate, 11 * kMs);
-  log_->file(kOut).miss(7, GapReason::kRate, 12 * kMs);
+  const std::string begun = std::string(kBegun) + "data stdout 0+2 @10\ngap stdout 2+5 @11 rate limit\n";
+  EXPECT_EQ(segment(), begun);
+  log_->file(kOut).miss(3, GapReason::kRate, 12 * kMs);
+  log_->file(kOut).miss(4, GapReason::kRate, 12 * kMs);
+  EXPECT_EQ(segment(), begun);
   write(kOut, "b\n", 13 * kMs);
+  EXPECT_EQ(segment(), begun + "gap stdout 2+7 @11 rate limit\n");
   log_->index().flush();
-  EXPECT_EQ(segment(),
-            std::string(kBegun) + "data stdout 0+2 @10\ngap stdout 2+12 @11 rate limit\ndata stdout 2+2 @13\n");
+  EXPECT_EQ(segment(), begun + "gap stdout 2+7 @11 rate limit\ndata stdout 2+2 @13\n");
+}
+
+TEST_F(IndexFileTest, AGapThatGrowsLongIsToldAgain) {
+  open();
+  for (int i = 0; i < 3; ++i) log_->file(kOut).miss(IndexFile::kUntold / 2, GapReason::kQuota, 11 * kMs);
+  EXPECT_EQ(segment(), std::string(kBegun) +
+                           "gap stdout 0+2097152 @11 quota for output full\n"
+                           "gap stdout 0+4194304 @11 quota for output full\n");
+  die();
+  open({}, LogFile::Begin::kGoOn);
+  EXPECT_TRUE(log_->index().ends_with_gap(kOut));
+  EXPECT_FALSE(log_->index().ends_with_gap(kErr));
 }
 
 TEST_F(IndexFileTest, WhoGoesOnTellsOfBytesWithoutARecord) {
@@ -174,7 +190,10 @@ TEST_F(IndexFileTest, WhoGoesOnTellsOfBytesWithoutARecord) {
   write(kOut, "d\n", wall_time());
   log_->index().flush();
   const std::string text = segment();
-  EXPECT_EQ(text.find(std::string(kBegun) + "data stdout 0+2 @10\nfile stdout 0 here\ndata stdout 2+3 @"), 0u) << text;
+  const std::string files = "file stdout 0 here\nfile stderr 0 here\n";  // told again, should some be missing
+  EXPECT_EQ(text.find(std::string(kBegun) + "data stdout 0+2 @10\n" + files + "file stdout 0 here\ndata stdout 2+3 @"),
+            0u)
+      << text;
   EXPECT_NE(text.find("\ndata stdout 5+2 @"), std::string::npos) << text;
   EXPECT_EQ(read("stdout"), "a\nbc\nd\n");
 }

@@ -1,15 +1,18 @@
 // A pump that is killed, and the launcher that goes on for it.
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sched.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <random>
 
+#include "base/cgroup_members.h"
 #include "base/files.h"
 #include "isolation/log_index.h"
 #include "isolation/log_pipe.h"
@@ -30,6 +33,7 @@ class SuccessorTest : public LaunchTest {
     const std::string program = slurp(DEWAR_BIN "/testcase");
     ASSERT_TRUE(replace_file(scratch() + "/sandbox/testcase", program, 0755));
     ASSERT_TRUE(replace_file(scratch() + "/sandbox/written", std::string(sizeof(Counter), '\0'), 0666));
+    ASSERT_EQ(::mkfifo((scratch() + "/sandbox/bell").c_str(), 0666), 0);
     const auto file = open_file(scratch() + "/sandbox/written", O_RDWR);
     written_ =
         static_cast<Counter*>(::mmap(nullptr, sizeof(Counter), PROT_READ | PROT_WRITE, MAP_SHARED, file->get(), 0));
@@ -45,7 +49,9 @@ class SuccessorTest : public LaunchTest {
     out_.writer.reset(), err_.writer.reset();
     return pid;
   }
+  /// As the runner does it: first of all nobody writes any more.
   void succeed(const AttemptRecipe& recipe, bool has_pipes = true) {
+    ASSERT_TRUE(kill_members(recipe.sweep_cgroup, 10'000));
     std::vector<int> ends;
     if (has_pipes) ends = {out_.reader.get(), err_.reader.get()};
     const pid_t pid = launch(ends, encode_recipe(DrainRecipe{recipe.logs, recipe.status_file, has_pipes}), -1);
@@ -55,6 +61,24 @@ class SuccessorTest : public LaunchTest {
   void kill_launcher(pid_t pid) {
     ::kill(pid, SIGKILL);
     EXPECT_EQ(wait_for_launcher(pid), -SIGKILL);
+  }
+  /// Waits until `fd` can be read; false: the launcher has ended.
+  static bool await(int fd, pid_t launcher) {
+    const auto process = open_child(launcher);
+    pollfd watched[] = {{fd, POLLIN, 0}, {process ? process->get() : -1, POLLIN, 0}};
+    return process && ::poll(watched, 2, -1) > 0 && watched[1].revents == 0;
+  }
+  /// Waits until the attempt has written so much, and the launcher has put it into the log.
+  bool await_output(const AttemptRecipe& recipe, const std::string& text, const std::string& error,
+                    pid_t launcher) const {
+    const UniqueFd watch(::inotify_init1(IN_CLOEXEC));
+    ::inotify_add_watch(watch.get(), recipe.logs.folder.c_str(), IN_MODIFY | IN_CREATE);
+    while (out() != text || err() != error) {
+      if (!await(watch.get(), launcher)) return false;
+      char events[4096];
+      (void)!::read(watch.get(), events, sizeof events);
+    }
+    return true;
   }
   std::vector<IndexRecord> records(IndexKind kind) const {
     std::vector<IndexRecord> found;
@@ -93,7 +117,7 @@ class SuccessorTest : public LaunchTest {
 TEST_F(SuccessorTest, BringsWhatIsLeftInThePipesIntoTheLog) {
   AttemptRecipe recipe = attempt_recipe("echo one; echo two >&2; sleep 1000");
   const pid_t pid = start_with_pipes(recipe);
-  while (out() != "one\n" || err() != "two\n") ::sched_yield();
+  ASSERT_TRUE(await_output(recipe, "one\n", "two\n", pid));
   ::kill(pid, SIGSTOP);  // nobody reads any more
   int stopped = 0;
   ASSERT_EQ(::waitpid(pid, &stopped, WUNTRACED), pid);
@@ -107,7 +131,7 @@ TEST_F(SuccessorTest, BringsWhatIsLeftInThePipesIntoTheLog) {
 TEST_F(SuccessorTest, WithoutThePipesItSaysSo) {
   AttemptRecipe recipe = attempt_recipe("echo one; sleep 1000");
   const pid_t pid = start_with_pipes(recipe);
-  while (out() != "one\n") ::sched_yield();
+  ASSERT_TRUE(await_output(recipe, "one\n", "", pid));
   kill_launcher(pid);
   succeed(recipe, false);
   EXPECT_EQ(out(), "one\n");
@@ -128,7 +152,11 @@ void expect_all_lines(const std::string& text, std::uint64_t count, std::uint64_
       offset += expected.size(), ++line;
       continue;
     }
-    // The hole may begin and end within a line; it may be here alone.
+    // The hole may begin and end within a line; it may be here alone. Perhaps nothing is missing after all.
+    if (lost == 0 && position > offset && rest.starts_with(expected)) {
+      offset += expected.size(), ++line;
+      continue;
+    }
     ASSERT_EQ(lost, 0u) << "a second hole, at byte " << offset;
     ASSERT_GE(position, offset) << "a hole that no mark tells of";
     const std::size_t head = position - offset;
@@ -151,6 +179,9 @@ void expect_all_lines(const std::string& text, std::uint64_t count, std::uint64_
     ASSERT_TRUE(found) << "what stands behind the mark follows from nothing before it";
     ASSERT_LE(lost, missing);
   }
+  // The hole may be at the end: what the dead pump had in its hands was the last.
+  for (; line < count && lost <= missing && position == text.size(); ++line) lost += std::to_string(line).size() + 1;
+  EXPECT_LE(lost, missing);
   EXPECT_GE(line, count) << "a line that write(2) had accepted is not there";
 }
 
@@ -161,19 +192,21 @@ TEST_F(SuccessorTest, TwoHundredKillsAtRandomLoseNothingUnsaid) {
   for (int round = 0; round < 200 && !HasFailure(); ++round) {
     written() = 0;
     AttemptRecipe recipe = attempt_recipe("");
-    recipe.argv = {"/sandbox/testcase", "count", "/sandbox/written"};
-    if (round % 2 == 1) recipe.logs.policy = {LogDestination::kFile, LogMode::kRotate, 8u << 20, 3};
-    const pid_t pid = start_with_pipes(recipe);
     const std::uint64_t enough = std::uniform_int_distribution<std::uint64_t>(1, 10'000)(random);
-    while (written() < enough) ::sched_yield();
+    recipe.argv = {"/sandbox/testcase", "count", "/sandbox/written", "/sandbox/bell", std::to_string(enough)};
+    if (round % 2 == 1) recipe.logs.policy = {LogDestination::kFile, LogMode::kRotate, 8u << 20, 3};
+    const UniqueFd bell(::open((scratch() + "/sandbox/bell").c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    const pid_t pid = start_with_pipes(recipe);
+    ASSERT_TRUE(await(bell.get(), pid)) << "the launcher has ended";
     kill_launcher(pid);
     const std::uint64_t sure = written();
-    succeed(recipe);
+    ASSERT_NO_FATAL_FAILURE(succeed(recipe));
 
     const auto gaps = records(IndexKind::kGap);
     ASSERT_EQ(gaps.size(), 2u);
     ASSERT_EQ(gaps[0].reason, GapReason::kLostPump);
-    const std::string text = log("stdout");
+    std::string text;
+    for (const char* name : {"stdout.3", "stdout.2", "stdout.1", "stdout"}) text += log(name);
     expect_all_lines(text, sure, gaps[0].position, gaps[0].value);
     const auto data = records(IndexKind::kData);
     ASSERT_FALSE(data.empty());

@@ -44,7 +44,12 @@ class Model {
     if (of(stream).line < of(stream).given) cut(stream, of(stream).given, true);
   }
 
-  void gap(const IndexRecord& record) {
+  /// `more`: it goes on with the gap of the record before.
+  void gap(const IndexRecord& record, bool more) {
+    if (more) {
+      told_.back().missing += record.value;
+      return;
+    }
     flush(record.stream);
     told_.push_back({.line = false,
                      .stream = record.stream,
@@ -89,14 +94,18 @@ class Model {
 std::vector<Told> model_of(const FakePump& pump, bool out, bool err) {
   Model model(pump);
   const auto wanted = [&](OutputStream stream) { return stream == OutputStream::kStdout ? out : err; };
+  IndexRecord before;
   for (std::size_t i = 0; i < pump.records().size(); ++i) {
     const IndexRecord& record = pump.records()[i];
     if (!wanted(record.stream)) continue;
+    before.value = record.value;
+    const bool more = before == record;
+    before = record;
     if (record.position > model.of(record.stream).given) model.give(record.stream, record.position, std::nullopt);
     const std::uint64_t given = model.of(record.stream).given;
     if (record.kind == IndexKind::kData && record.position + record.value > given)
       model.give(record.stream, record.position + record.value, record.time);
-    if (record.kind == IndexKind::kGap && record.position >= given) model.gap(record);
+    if (record.kind == IndexKind::kGap && record.position >= given) model.gap(record, more);
     if (record.kind == IndexKind::kEnd && record.position >= given) model.flush(record.stream);
     model.came_with(i);
   }

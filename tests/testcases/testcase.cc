@@ -167,15 +167,18 @@ std::atomic<std::uint64_t>* shared_number(const char* file) {
   return memory == MAP_FAILED ? nullptr : static_cast<std::atomic<std::uint64_t>*>(memory);
 }
 
-/// count FILE: writes lines with ascending numbers for ever, and keeps in FILE (8 bytes) how many write(2) has taken.
-int count(const char* file) {
+/// count FILE BELL ENOUGH: writes lines with ascending numbers for ever, and keeps in FILE (8 bytes) how many write(2)
+/// has taken; rings BELL, a FIFO, when there are enough.
+int count(const char* file, const char* bell, std::uint64_t enough) {
   auto* written = shared_number(file);
-  if (written == nullptr) return 1;
+  const int ring = ::open(bell, O_WRONLY | O_CLOEXEC);
+  if (written == nullptr || ring < 0) return 1;
   char line[32];
   for (std::uint64_t n = 0;; ++n) {
     const int size = std::snprintf(line, sizeof line, "%lu\n", n);
     if (::write(1, line, static_cast<size_t>(size)) != size) return 1;
     written->store(n + 1);
+    if (n + 1 == enough && ::write(ring, "", 1) != 1) return 1;
   }
 }
 
@@ -254,7 +257,7 @@ int main(int argc, char** argv) {
       {"compete", [&](long) { return argc > 3 ? compete(argv[2], argv[3]) : 1; }},
       {"devices", [&](long) { return argc > 2 ? devices(argv[2]) : 1; }},
       {"wait", [](long) { return wait_for_ever(); }},
-      {"count", [&](long) { return argc > 2 ? count(argv[2]) : 1; }},
+      {"count", [&](long) { return argc > 4 ? count(argv[2], argv[3], std::strtoull(argv[4], nullptr, 10)) : 1; }},
       {"uid", [](long) { return std::printf("%u %u\n", ::getuid(), ::geteuid()) < 0; }},
   };
   const auto act = argc > 1 ? acts.find(argv[1]) : acts.end();

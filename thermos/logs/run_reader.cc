@@ -277,6 +277,19 @@ bool RunReader::finish(Stream& stream, LineCutter::Cut& cut) {
   return stream.cutter.next(stream.given, wish_.only, cut) || stream.cutter.flush(cut);
 }
 
+/// A gap that went on growing has several records, one behind the other.
+IndexRecord RunReader::whole_gap() {
+  IndexRecord whole = *gap_;
+  while (const IndexRecord* more = index_.peek()) {
+    IndexRecord same = *more;
+    same.value = gap_->value;
+    if (has_time(*more) && of(more->stream).wanted && same != *gap_) break;
+    if (same == *gap_) whole.value += more->value;
+    index_.pop();
+  }
+  return whole;
+}
+
 const LogItem* RunReader::one(bool all) {
   LineCutter::Cut cut;
   for (;;) {
@@ -287,7 +300,7 @@ const LogItem* RunReader::one(bool all) {
     if (gap_) {
       Stream& stream = of(gap_->stream);
       if (finish(stream, cut)) return from_cut(stream, cut);
-      const IndexRecord record = *gap_;
+      const IndexRecord record = whole_gap();
       gap_.reset();
       if (record.kind == IndexKind::kGap && record.value > 0) return from_gap(record);
       continue;

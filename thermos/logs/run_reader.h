@@ -87,6 +87,7 @@ class RunReader {
   void give(Stream& stream, std::uint64_t end, std::optional<std::int64_t> time);
   const LogItem* from_cut(Stream& stream, const LineCutter::Cut& cut);
   const LogItem* from_gap(const IndexRecord& record);
+  IndexRecord whole_gap();
   const LogItem* one(bool all);
   bool give_unindexed();
   bool finish(Stream& stream, LineCutter::Cut& cut);
