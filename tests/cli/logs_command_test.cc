@@ -142,7 +142,7 @@ TEST_F(LogsCommand, JsonHasAnObjectALineWithStableNames) {
       "process": "serve", "run": 0, "stream": "stderr", "position": 0, "cursor": "serve#0:stderr:20",
       "text": "warning: cold cache", "continued": false, "unfinished": false, "match": true})"));
   EXPECT_EQ(objects[5], nlohmann::json::parse(R"({"time": "2026-01-02T03:04:10.000000Z", "event": "gap",
-      "process": "fetch-config", "run": 0, "stream": "stdout", "position": 11, "cursor": "fetch-config#0:stdout:11",
+      "process": "fetch-config", "run": 0, "stream": "stdout", "position": 11, "cursor": "fetch-config#0:stdout:11:0",
       "bytes": 1258291, "reason": "rate"})"));
 }
 

@@ -66,6 +66,7 @@ class Model {
   }
 
   Way& of(OutputStream stream) { return stream == OutputStream::kStdout ? out_ : err_; }
+  const Way& other(OutputStream stream) const { return stream == OutputStream::kStdout ? err_ : out_; }
   std::vector<Told> take() { return std::move(told_); }
 
  private:
@@ -78,7 +79,8 @@ class Model {
                      .end = way.given,
                      .text = pump_.text(stream).substr(way.line, end - way.line),
                      .continued = way.continued,
-                     .unfinished = unfinished});
+                     .unfinished = unfinished,
+                     .other = unfinished ? std::optional(other(stream).line) : std::nullopt});
     way.continued = unfinished;
     way.line = way.given;
   }
@@ -91,7 +93,25 @@ class Model {
 
 }  // namespace
 
-std::vector<Told> model_of(const FakePump& pump, bool out, bool err) {
+std::vector<Told> merged(std::vector<std::vector<Told>> all) {
+  std::vector<Told> items;
+  std::vector<std::int64_t> latest(all.size(), 0);
+  std::vector<std::size_t> at(all.size(), 0);
+  for (;;) {
+    std::optional<std::size_t> first;
+    std::int64_t earliest = 0;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (at[i] == all[i].size()) continue;
+      const std::int64_t time = std::max(latest[i], all[i][at[i]].time.value_or(0));  // none: with the one before
+      if (!first || time < earliest) first = i, earliest = time;
+    }
+    if (!first) return items;
+    latest[*first] = earliest;
+    items.push_back(all[*first][at[*first]++]);
+  }
+}
+
+std::vector<Told> model_of(const FakePump& pump, bool out, bool err, const std::string& process) {
   Model model(pump);
   const auto wanted = [&](OutputStream stream) { return stream == OutputStream::kStdout ? out : err; };
   IndexRecord before;
@@ -115,18 +135,22 @@ std::vector<Told> model_of(const FakePump& pump, bool out, bool err) {
   for (const OutputStream stream : {OutputStream::kStdout, OutputStream::kStderr})
     if (wanted(stream)) model.flush(stream);
   model.came_with(pump.records().size());
-  return model.take();
+  std::vector<Told> items = model.take();
+  for (Told& item : items) item.process = process;
+  return items;
 }
 
-bool Told::operator==(const Told& other) const {
+bool Told::operator==(const Told& same) const {
   const auto all = [](const Told& t) {
-    return std::tie(t.line, t.stream, t.time, t.position, t.end, t.text, t.continued, t.unfinished, t.cause, t.missing);
+    return std::tie(t.process, t.line, t.stream, t.time, t.position, t.end, t.text, t.continued, t.unfinished, t.cause,
+                    t.missing);
   };
-  return all(*this) == all(other);
+  return all(*this) == all(same);
 }
 
 Told told(const LogItem& item) {
-  return {.line = item.kind == LogItem::Kind::kLine,
+  return {.process = std::string(item.process),
+          .line = item.kind == LogItem::Kind::kLine,
           .stream = item.stream,
           .time = item.time,
           .position = item.position,
@@ -135,11 +159,13 @@ Told told(const LogItem& item) {
           .continued = item.continued,
           .unfinished = item.unfinished,
           .cause = item.cause,
-          .missing = item.missing};
+          .missing = item.missing,
+          .other = item.other};
 }
 
 std::ostream& operator<<(std::ostream& out, const Told& told) {
-  out << (told.line ? "line " : "gap ") << file_name(told.stream) << " [" << told.position << "," << told.end << ")";
+  out << told.process << (told.line ? " line " : " gap ") << file_name(told.stream) << " [" << told.position << ","
+      << told.end << ")";
   if (told.time) out << " at " << *told.time;
   if (!told.line) return out << " " << told.missing << " " << name_of(told.cause);
   if (told.continued) out << " continued";

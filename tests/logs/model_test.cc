@@ -18,6 +18,13 @@ namespace {
 using Random = std::mt19937_64;
 constexpr std::int64_t kStart = 1'767'323'045'000'000'000;
 
+std::uint64_t todays_seed() {
+  const char* given = std::getenv("DEWAR_SEED");
+  const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
+  std::printf("seed %llu (DEWAR_SEED repeats it)\n", static_cast<unsigned long long>(seed));
+  return seed;
+}
+
 std::uint64_t below(Random& random, std::uint64_t limit) { return random() % limit; }
 
 OutputStream some_stream(Random& random) {
@@ -101,6 +108,16 @@ void expect_same(const std::vector<Told>& found, const std::vector<Told>& expect
   }
 }
 
+/// What is found behind a cursor, when so many of all have been read: the mark of a gap there may be told again.
+void expect_rest(std::vector<Told> found, const std::vector<Told>& all, std::size_t read, const std::string& what) {
+  const std::vector<Told> rest(all.begin() + static_cast<std::ptrdiff_t>(read), all.end());
+  std::erase_if(found, [&](const Told& item) {
+    return !item.line && std::find(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(read), item) != all.end() &&
+           std::ranges::find(rest, item) == rest.end();
+  });
+  expect_same(found, rest, what);
+}
+
 class LogModel : public testing::TestWithParam<bool> {
  protected:
   LogModel() : folder_(run_ / ".logs/p/0") {}
@@ -113,32 +130,31 @@ class LogModel : public testing::TestWithParam<bool> {
 
   void check_seeks(const FakePump& pump, Random& random) const {
     const std::vector<Told> all = model_of(pump);
-    const auto merged = reader();
-    expect_same(read_on(*merged), all, "from the start");
+    const auto both = reader();
+    expect_same(read_on(*both), all, "from the start");
     expect_same(read_on(*reader(true, false)), model_of(pump, true, false), "stdout alone");
     expect_same(read_on(*reader(false, true)), model_of(pump, false, true), "stderr alone");
     for (int tries = 0; tries < 12 && !all.empty(); ++tries) {
       const std::size_t at = below(random, all.size());
-      // Behind a line that was told before it had ended, lines of the other stream may be told again.
-      if (all[at].line && !(all[at].unfinished && all[at].end % LineCutter::kPiece != 0)) {
-        merged->seek_position(all[at].stream, all[at].end);
-        expect_same(there(pump, read_on(*merged)),
-                    there(pump, {all.begin() + static_cast<std::ptrdiff_t>(at) + 1, all.end()}),
+      if (all[at].line || all[at].other) {
+        both->seek_position(all[at].stream, all[at].end, all[at].other);
+        const std::vector<Told> before(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(at) + 1);
+        expect_rest(there(pump, read_on(*both)), there(pump, all), there(pump, before).size(),
                     "behind " + testing::PrintToString(all[at]));
       }
-      if (all[at].time) check_time(pump, all, *all[at].time + static_cast<std::int64_t>(below(random, 3)) - 1, *merged);
+      if (all[at].time) check_time(pump, all, *all[at].time + static_cast<std::int64_t>(below(random, 3)) - 1, *both);
     }
   }
 
-  static void check_time(const FakePump& pump, const std::vector<Told>& all, std::int64_t time, RunReader& merged) {
+  static void check_time(const FakePump& pump, const std::vector<Told>& all, std::int64_t time, RunReader& both) {
     const auto& records = pump.records();
     const auto first = std::ranges::find_if(records, [&](const IndexRecord& record) { return record.time >= time; });
     const auto event = static_cast<std::size_t>(first - records.begin());
     std::vector<Told> expected;
     for (const Told& item : all)
       if (item.event >= event) expected.push_back(item);
-    merged.seek_time(time);
-    expect_same(there(pump, read_on(merged)), there(pump, expected), "from time " + std::to_string(time));
+    both.seek_time(time);
+    expect_same(there(pump, read_on(both)), there(pump, expected), "from time " + std::to_string(time));
   }
 
   std::vector<Told> query(LogQuery query) const {
@@ -201,10 +217,125 @@ TEST_P(LogModel, HoldsForFixedLives) {
 }
 
 TEST_P(LogModel, HoldsForALifeOfTheDay) {
-  const char* given = std::getenv("DEWAR_SEED");
-  const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-  std::printf("seed %llu (DEWAR_SEED repeats it)\n", static_cast<unsigned long long>(seed));
+  const std::uint64_t seed = todays_seed();
   for (std::uint64_t i = 0; i < 10 && !HasFailure(); ++i) check(seed + i, 150);
+}
+
+/// Several processes with lives of their own, read as one.
+class MergedModel : public testing::Test {
+ protected:
+  void begin(std::uint64_t seed, int steps) {
+    random_.seed(seed);
+    for (const char* name : {"a", "b", "c"}) {
+      pumps_.push_back(std::make_unique<FakePump>(run_ / ".logs/" + std::string(name) + "/0"));
+      live(*pumps_.back(), random_, static_cast<int>(below(random_, static_cast<std::uint64_t>(steps))), true);
+      parts_.push_back(model_of(*pumps_.back(), true, true, name));
+    }
+    all_ = merged(parts_);
+  }
+  void end() {
+    for (const auto& pump : pumps_) ASSERT_TRUE(remove_tree(pump->folder()));
+    pumps_.clear(), parts_.clear();
+  }
+  std::vector<Told> there(std::vector<Told> items) const {
+    std::erase_if(items, [&](const Told& item) {
+      const FakePump& pump = *pumps_[static_cast<std::size_t>(item.process[0] - 'a')];
+      return !item.line && (item.cause == Missing::kRemoved || item.end < pump.begin(item.stream));
+    });
+    return items;
+  }
+  std::unique_ptr<LogReader> open(LogQuery query) const {
+    auto reader = LogReader::open(run_.path(), "t", std::move(query));
+    EXPECT_TRUE(reader) << reader.error().message();
+    return *std::move(reader);
+  }
+  static std::vector<Told> read(LogReader& reader, std::size_t most = SIZE_MAX) {
+    std::vector<Told> items;
+    while (items.size() < most) {
+      const LogItem* item = reader.next();
+      if (item == nullptr) break;
+      items.push_back(told(*item));
+    }
+    return items;
+  }
+  std::vector<Told> query(LogQuery query) const { return there(read(*open(std::move(query)))); }
+
+  static std::vector<Told> of(const std::string& process, std::vector<Told> items) {
+    std::erase_if(items, [&](const Told& item) { return item.process != process; });
+    return items;
+  }
+
+  template <class Taken>
+  std::vector<Told> those(Taken taken) const {
+    std::vector<std::vector<Told>> parts = parts_;
+    for (auto& part : parts) taken(part);
+    return there(merged(parts));
+  }
+  /// The items of one process that come with the first record of this time, or later ones.
+  void since(std::vector<Told>& part, std::int64_t time) const {
+    if (part.empty()) return;
+    const auto& records = pumps_[static_cast<std::size_t>(part[0].process[0] - 'a')]->records();
+    const auto first = std::ranges::find_if(records, [&](const IndexRecord& record) { return record.time >= time; });
+    const auto event = static_cast<std::size_t>(first - records.begin());
+    std::erase_if(part, [&](const Told& item) { return item.event < event; });
+  }
+  static void until(std::vector<Told>& part, std::int64_t time) {
+    part.erase(std::ranges::find_if(part, [&](const Told& item) { return item.time && *item.time > time; }),
+               part.end());
+  }
+
+  /// Wherever one stops, another goes on behind the cursor.
+  void check_cursor() {
+    const auto reader = open({});
+    const std::size_t count = below(random_, all_.size() + 1);
+    const std::vector<Told> items = read(*reader, count);
+    if (items.empty()) return;
+    LogQuery query;
+    query.cursors = *parse_cursors(reader->cursor());
+    const std::vector<Told> rest = this->query(query);
+    for (const char* name : {"a", "b", "c"})  // a line without a time comes earlier where its process has none yet
+      expect_rest(of(name, rest), of(name, there(all_)), of(name, there(items)).size(), "behind " + reader->cursor());
+  }
+
+  void check(std::uint64_t seed) {
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    begin(seed, 120);
+    expect_same(query({}), there(all_), "all");
+    const std::int64_t from = kStart + static_cast<std::int64_t>(below(random_, 200) * 125'000);
+    const std::int64_t to = from + static_cast<std::int64_t>(below(random_, 200) * 125'000);
+    LogQuery between;
+    between.since = from, between.until = to;
+    expect_same(query(between), those([&](auto& part) { since(part, from), until(part, to); }), "between two times");
+    between.since.reset();
+    expect_same(query(between), those([&](auto& part) { until(part, to); }), "up to a time");
+    LogQuery errors;
+    errors.out = false;
+    std::vector<std::vector<Told>> parts;
+    for (const char* name : {"a", "b", "c"}) parts.push_back(model_of(*pumps_[parts.size()], false, true, name));
+    expect_same(query(errors), there(merged(parts)), "stderr of all");
+    LogQuery apart;
+    apart.merge = false;
+    std::vector<Told> one_by_one;
+    for (const auto& part : parts_) one_by_one.insert(one_by_one.end(), part.begin(), part.end());
+    expect_same(query(apart), there(one_by_one), "one process after the other");
+    for (int tries = 0; tries < 8; ++tries) check_cursor();
+    end();
+  }
+
+  TempFolder run_;
+  Random random_;
+  std::vector<std::unique_ptr<FakePump>> pumps_;
+  std::vector<std::vector<Told>> parts_;
+  std::vector<Told> all_;
+};
+
+TEST_F(MergedModel, HoldsForFixedLives) {
+  for (std::uint64_t seed = 1; seed <= 40 && !HasFailure(); ++seed) check(seed);
+}
+
+TEST_F(MergedModel, HoldsForALifeOfTheDay) {
+  const std::uint64_t seed = todays_seed();
+  for (std::uint64_t i = 0; i < 10 && !HasFailure(); ++i) check(seed + i);
 }
 
 }  // namespace

@@ -82,7 +82,9 @@ std::optional<LogCursor> parse_cursor(std::string_view text) {
   if (stream != "stdout" && stream != "stderr") return std::nullopt;
   cursor.stream = stream == "stdout" ? OutputStream::kStdout : OutputStream::kStderr;
   if (!parse_number(text.substr(hash + 1, first - hash - 1), cursor.run)) return std::nullopt;
-  if (!parse_number(text.substr(second + 1), cursor.position)) return std::nullopt;
+  const std::size_t third = text.find(':', second + 1);
+  if (!parse_number(text.substr(second + 1, third - second - 1), cursor.position)) return std::nullopt;
+  if (third != text.npos && !parse_number(text.substr(third + 1), cursor.other.emplace())) return std::nullopt;
   return cursor;
 }
 
@@ -109,8 +111,9 @@ Missing missing_for(GapReason reason) {
 }
 
 std::string to_string(const LogCursor& cursor) {
-  return encode_name(cursor.process) + "#" + std::to_string(cursor.run) + ":" + std::string(file_name(cursor.stream)) +
-         ":" + std::to_string(cursor.position);
+  const std::string place = encode_name(cursor.process) + "#" + std::to_string(cursor.run) + ":" +
+                            std::string(file_name(cursor.stream)) + ":" + std::to_string(cursor.position);
+  return cursor.other ? place + ":" + std::to_string(*cursor.other) : place;
 }
 
 Result<std::vector<LogCursor>> parse_cursors(std::string_view text) {
@@ -127,7 +130,11 @@ Result<std::vector<LogCursor>> parse_cursors(std::string_view text) {
 }
 
 LogCursor cursor_of(const LogItem& item) {
-  return {.process = std::string(item.process), .run = item.run, .stream = item.stream, .position = item.end};
+  return {.process = std::string(item.process),
+          .run = item.run,
+          .stream = item.stream,
+          .position = item.end,
+          .other = item.other};
 }
 
 }  // namespace dewar

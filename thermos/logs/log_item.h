@@ -27,10 +27,14 @@ struct LogCursor {
   std::uint32_t run = 0;
   OutputStream stream = OutputStream::kStdout;
   std::uint64_t position = 0;  ///< bytes of the stream that were kept before, see isolation/log_index.h
+  /// How far the run's other stream has been read, where the index does not say it: behind a gap, or a line that was
+  /// told before it had ended.
+  std::optional<std::uint64_t> other = {};
   friend bool operator==(const LogCursor&, const LogCursor&) = default;
 };
 
-/// "serve#0:stdout:1234". In the name what is no letter, digit, '_', '-' or '.' is %XX, as in a URL.
+/// "serve#0:stdout:1234", or with the other stream's position behind it. In the name what is no letter, digit, '_', '-'
+/// or '.' is %XX, as in a URL.
 std::string to_string(const LogCursor& cursor);
 /// One or several, with commas between them. Errors: words that quote what is none.
 Result<std::vector<LogCursor>> parse_cursors(std::string_view text);
@@ -47,7 +51,8 @@ struct LogItem {
 
   // Of lines and gaps:
   OutputStream stream = OutputStream::kStdout;
-  std::uint64_t position = 0, end = 0;  ///< of its first byte, and behind its last one, the newline included
+  std::uint64_t position = 0, end = 0;      ///< of its first byte, and behind its last one, the newline included
+  std::optional<std::uint64_t> other = {};  ///< of gaps and unfinished lines: see LogCursor
 
   // Of lines:
   std::string_view text;    ///< any bytes but a newline

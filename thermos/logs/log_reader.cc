@@ -157,7 +157,7 @@ void LogReader::begin_at_cursors() {
       others.push_back(source.get());
       continue;
     }
-    source->seek_position(ours->stream, ours->position);
+    source->seek_cursor(*ours);
     time = std::max(time, std::max(source->reader().time_before(), std::optional(source->key())));
   }
   if (!time) return;  // those runs are gone: all there is of the others

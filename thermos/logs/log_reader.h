@@ -59,7 +59,7 @@ class LogReader {
   std::optional<Time> wake_at() const;
 
   /// Where we are: a list of cursors, one for each run of which something was given. Reading goes on there without
-  /// a loss and without saying anything twice.
+  /// a loss and without saying a line twice; the mark of a gap just there may come again.
   std::string cursor() const;
   /// The processes of which there are logs, in their order.
   std::vector<std::string> processes() const;

@@ -42,11 +42,12 @@ void LogSource::seek_time(std::int64_t time) {
   again_ = [this, time] { seek_time(time); };
 }
 
-void LogSource::seek_position(OutputStream stream, std::uint64_t position) {
+void LogSource::seek_cursor(const LogCursor& cursor) {
   seek_start();
-  reader_->seek_position(stream, position);
-  start_told_ = position > 0;
-  again_ = [this, stream, position] { seek_position(stream, position); };
+  reader_->seek_position(cursor.stream, cursor.position, cursor.other);
+  start_told_ = cursor.position > 0;
+  key_ = std::max(key_, reader_->time_before().value_or(0));
+  again_ = [this, cursor] { seek_cursor(cursor); };
 }
 
 void LogSource::seek_back(std::uint64_t lines) {
@@ -73,17 +74,21 @@ void LogSource::seek_back(std::uint64_t lines) {
 
 LogSource::Spot LogSource::spot() const {
   if (!taken_) return {{}, start_told_};
-  return {LogCursor{reader_->process(), reader_->run(), last_stream_, last_end_}, start_told_};
+  return {LogCursor{reader_->process(), reader_->run(), last_stream_, last_end_, last_other_}, start_told_};
 }
 
 void LogSource::seek_spot(const Spot& spot) {
   if (spot.cursor) {
-    seek_position(spot.cursor->stream, spot.cursor->position);
+    seek_cursor(*spot.cursor);
   } else {
     seek_start();
   }
   taken_ = spot.cursor.has_value();
-  if (spot.cursor) last_stream_ = spot.cursor->stream, last_end_ = spot.cursor->position;
+  if (spot.cursor) {
+    last_stream_ = spot.cursor->stream;
+    last_end_ = spot.cursor->position;
+    last_other_ = spot.cursor->other;
+  }
   start_told_ = spot.start_told;
 }
 
@@ -116,6 +121,7 @@ void LogSource::pop() {
     taken_ = true;
     last_stream_ = item_->stream;
     last_end_ = item_->end;
+    last_other_ = item_->other;
     start_told_ = true;
   }
   item_ = nullptr;

@@ -24,7 +24,7 @@ class LogSource {
 
   void seek_start();
   void seek_time(std::int64_t time);
-  void seek_position(OutputStream stream, std::uint64_t position);
+  void seek_cursor(const LogCursor& cursor);
   /// So far back that at least `lines` lines are to come, if there are so many.
   void seek_back(std::uint64_t lines);
   /// To where the last of these calls has led.
@@ -62,6 +62,7 @@ class LogSource {
   bool taken_ = false;  ///< a line or gap has been
   OutputStream last_stream_ = OutputStream::kStdout;
   std::uint64_t last_end_ = 0;
+  std::optional<std::uint64_t> last_other_;
   std::function<void()> again_;
 };
 

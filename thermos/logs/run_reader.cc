@@ -64,7 +64,7 @@ std::uint64_t RunReader::end_total() {
   return (out_.wanted ? out_.files.end() : 0) + (err_.wanted ? err_.files.end() : 0);
 }
 
-void RunReader::begin_at(const Place& place, std::optional<OutputStream> exact) {
+void RunReader::begin_at(const Place& place, std::array<bool, 2> exact) {
   giving_ = nullptr;
   gap_.reset();
   removed_.clear();
@@ -75,11 +75,12 @@ void RunReader::begin_at(const Place& place, std::optional<OutputStream> exact) 
     stream->time = place.time[i];
     if (!stream->wanted) continue;
     const std::uint64_t floor = std::max(place.floor[i], stream->files.begin());
-    if (exact == stream->name || stream->given <= floor) {
+    if (exact[i] || stream->given <= floor) {
       stream->cutter.start_at(stream->given);
     } else {
       stream->cutter.start_with_line_at(stream->given, floor);
     }
+    stream->told = stream->cutter.position();
   }
 }
 
@@ -162,10 +163,28 @@ void RunReader::seek_time(std::int64_t time) {
                 [&](const IndexRecord& record, const Place&) { return record.time >= time; }));
 }
 
-void RunReader::seek_position(OutputStream stream, std::uint64_t position) {
-  if (position == 0) return seek_start();
+/// With the first record that is not about what is before both places.
+void RunReader::seek_both(const std::uint64_t (&positions)[2]) {
+  Place place =
+      find([&](const Place& first,
+               std::optional<std::int64_t>) { return first.given[0] < positions[0] && first.given[1] < positions[1]; },
+           [&](const IndexRecord& record, const Place&) {
+             const std::uint64_t end = *end_of(record), known = positions[number(record.stream)];
+             return record.kind == IndexKind::kData ? end > known : end >= known;
+           });
+  std::copy(positions, positions + 2, place.given);
+  begin_at(place, {true, true});
+}
+
+void RunReader::seek_position(OutputStream stream, std::uint64_t position, std::optional<std::uint64_t> other) {
+  if (position == 0 && other.value_or(0) == 0) return seek_start();
   position = std::min(position, kMostPosition);
   const std::size_t i = number(stream);
+  if (other) {
+    std::uint64_t positions[2] = {position, position};
+    positions[1 - i] = std::min(*other, kMostPosition);
+    return seek_both(positions);
+  }
   bool found = false;
   std::optional<std::int64_t> time;  // of the byte before
   Place place = find([&](const Place& first, std::optional<std::int64_t>) { return first.given[i] < position; },
@@ -181,7 +200,7 @@ void RunReader::seek_position(OutputStream stream, std::uint64_t position) {
     place.given[0] = end;
     place.time[0].reset();
   }
-  begin_at(place, stream);
+  begin_at(place, {i == 0, i == 1});
 }
 
 void RunReader::seek_total(std::uint64_t total) {
@@ -229,35 +248,35 @@ void RunReader::take(const IndexRecord& record) {
   index_.pop();
 }
 
+LogItem& RunReader::fresh(LogItem::Kind kind, OutputStream stream, std::optional<std::int64_t> time) {
+  item_ = {};
+  item_.kind = kind;
+  item_.process = wish_.process;
+  item_.run = wish_.run;
+  item_.time = time;
+  item_.stream = stream;
+  return item_;
+}
+
 const LogItem* RunReader::from_cut(Stream& stream, const LineCutter::Cut& cut) {
   stream.given = std::max(stream.given, cut.end);  // what is missing may reach beyond what the record told of
-  item_ = {.kind = cut.missing ? LogItem::Kind::kGap : LogItem::Kind::kLine,
-           .process = wish_.process,
-           .run = wish_.run,
-           .time = stream.time,
-           .stream = stream.name,
-           .position = cut.position,
-           .end = cut.end,
-           .text = cut.text,
-           .continued = cut.continued,
-           .unfinished = cut.unfinished,
-           .cause = cut.damaged ? Missing::kUnreadable : Missing::kRemoved,
-           .missing = cut.missing ? cut.end - cut.position : 0};
-  return &item_;
+  LogItem& item = fresh(cut.missing ? LogItem::Kind::kGap : LogItem::Kind::kLine, stream.name, stream.time);
+  item.position = cut.position;
+  item.end = cut.end;
+  item.text = cut.text;
+  item.continued = cut.continued;
+  item.unfinished = cut.unfinished;
+  item.cause = cut.damaged ? Missing::kUnreadable : Missing::kRemoved;
+  if (cut.missing) item.missing = cut.end - cut.position;
+  return &item;
 }
 
 const LogItem* RunReader::from_gap(const IndexRecord& record) {
-  item_ = {.kind = LogItem::Kind::kGap,
-           .process = wish_.process,
-           .run = wish_.run,
-           .time = record.time,
-           .stream = record.stream,
-           .position = record.position,
-           .end = record.position,
-           .text = {},
-           .cause = missing_for(record.reason),
-           .missing = record.value};
-  return &item_;
+  LogItem& item = fresh(LogItem::Kind::kGap, record.stream, record.time);
+  item.position = item.end = record.position;
+  item.cause = missing_for(record.reason);
+  item.missing = record.value;
+  return &item;
 }
 
 /// Hands out what is in the files beyond the index. False: nothing is.
@@ -318,6 +337,15 @@ const LogItem* RunReader::one(bool all) {
   }
 }
 
+/// Behind what is told out of the order of the index, a cursor has to know both streams' places.
+const LogItem* RunReader::tell(LogItem& item) {
+  Stream& stream = of(item.stream);
+  const Stream& other = &stream == &out_ ? err_ : out_;
+  if (other.wanted && (item.unfinished || item.kind == LogItem::Kind::kGap)) item.other = other.told;
+  stream.told = item.end;
+  return &item;
+}
+
 /// What is missing from files is told at once, however many records are about it.
 const LogItem* RunReader::next(bool all) {
   const auto from_files = [](const LogItem& item) {
@@ -340,10 +368,10 @@ const LogItem* RunReader::next(bool all) {
   } else if (!removed_.empty()) {
     removed_.pop_front();
   }
-  if (!removed_.empty()) return &removed_.front();
+  if (!removed_.empty()) return tell(removed_.front());
   if (told_) return nullptr;
   told_ = true;
-  return &item_;
+  return tell(item_);
 }
 
 }  // namespace dewar

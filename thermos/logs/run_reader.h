@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -33,8 +34,8 @@ class RunReader {
   void seek_start();
   /// With the first line that ends at `time` (Unix ns) or later. Without an index at the start.
   void seek_time(std::int64_t time);
-  /// Behind `position` of a stream, and what had been read of the other one before that.
-  void seek_position(OutputStream stream, std::uint64_t position);
+  /// Behind `position` of a stream, and of the other one behind `other`, or what had been read of it before that.
+  void seek_position(OutputStream stream, std::uint64_t position, std::optional<std::uint64_t> other = {});
   /// With the line in which so many bytes of both streams together have been kept.
   void seek_total(std::uint64_t total);
   /// When the last byte before the place was read to which a seek has led.
@@ -61,6 +62,7 @@ class RunReader {
     bool wanted = true;
     std::uint64_t given = 0;           ///< all bytes before it have been handed to the cutter
     std::optional<std::int64_t> time;  ///< of the last of them
+    std::uint64_t told = 0;            ///< all before it is in items that were given
   };
   /// What is before a record, of both streams.
   struct Place {
@@ -77,20 +79,23 @@ class RunReader {
   Place first_in(const IndexReader::Segment& segment, const Place& next, std::optional<std::int64_t>& time) const;
   /// What is before a segment, number `at` of all.
   Place before(const std::vector<IndexReader::Segment>& segments, std::size_t at);
-  /// `exact`: the stream that goes on at its very place, not with the line that is there.
-  void begin_at(const Place& place, std::optional<OutputStream> exact = {});
+  /// `exact`: which streams go on at their very places, not with the lines that are there.
+  void begin_at(const Place& place, std::array<bool, 2> exact = {});
+  void seek_both(const std::uint64_t (&positions)[2]);
   Place oldest();
 
   RunReader(UniqueFd folder, Wish wish);
   Stream& of(OutputStream stream) { return stream == OutputStream::kStdout ? out_ : err_; }
   void take(const IndexRecord& record);
   void give(Stream& stream, std::uint64_t end, std::optional<std::int64_t> time);
+  LogItem& fresh(LogItem::Kind kind, OutputStream stream, std::optional<std::int64_t> time);
   const LogItem* from_cut(Stream& stream, const LineCutter::Cut& cut);
   const LogItem* from_gap(const IndexRecord& record);
   IndexRecord whole_gap();
   const LogItem* one(bool all);
   bool give_unindexed();
   bool finish(Stream& stream, LineCutter::Cut& cut);
+  const LogItem* tell(LogItem& item);
 
   UniqueFd folder_;
   Wish wish_;
