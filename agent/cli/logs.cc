@@ -106,8 +106,10 @@ ExitCode run_logs(const LogsOptions& options) {
     while (const LogItem* item = reader.next()) {
       if (options.raw && item->kind == LogItem::Kind::kGap) {
         say(view.words_of_gap(*item));  // it is no byte of the task's
+      } else if (options.json) {
+        out += log_json(*item);
       } else {
-        out += options.json ? log_json(*item) : view.show(*item);
+        view.show(out, *item);
       }
       if (out.size() > kFlushBytes && !flush()) return ExitCode::kFailed;
     }

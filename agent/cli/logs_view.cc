@@ -59,9 +59,7 @@ void put_place(JsonWriter& json, const LogItem& item) {
 
 }  // namespace
 
-std::string escaped(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
+void append_escaped(std::string& out, std::string_view text) {
   while (!text.empty()) {
     // Most bytes of most logs are plain.
     const auto plain = [](char c) { return (c >= 0x20 && c < 0x7F) || c == '\t'; };
@@ -80,7 +78,6 @@ std::string escaped(std::string_view text) {
     }
     text.remove_prefix(std::max<std::size_t>(size, 1));
   }
-  return out;
 }
 
 std::string log_json(const LogItem& item) {
@@ -136,22 +133,29 @@ std::string LogView::label_of(const LogItem& item) const {
   return cut_to(label, kMaxName, look_.paint);
 }
 
-/// What stands in front of an item.
-std::string LogView::margin(const LogItem& item) {
-  std::string text;
-  if (look_.times != Times::kNone) text += look_.paint.tone(Tone::kFaint, time_of(item)) + " ";
-  if (!look_.prefix) return text;
+/// The process and the stream.
+const std::string& LogView::prefix_of(const LogItem& item) {
+  const bool error =
+      item.stream == OutputStream::kStderr && (item.kind == LogItem::Kind::kLine || item.kind == LogItem::Kind::kGap);
+  if (!prefix_.text.empty() && prefix_.process == item.process && prefix_.run == item.run && prefix_.error == error)
+    return prefix_.text;
   const std::string label = label_of(item);
   const std::size_t columns = columns_of(label);
   width_ = std::max(width_, columns);
   auto name = std::ranges::find(names_, item.process);
   if (name == names_.end()) name = names_.insert(name, std::string(item.process));
-  text += look_.paint.hue(static_cast<std::size_t>(name - names_.begin()), label);
+  std::string text = look_.paint.hue(static_cast<std::size_t>(name - names_.begin()), label);
   text.append(width_ - columns + 1, ' ');
-  const bool error =
-      item.stream == OutputStream::kStderr && (item.kind == LogItem::Kind::kLine || item.kind == LogItem::Kind::kGap);
   const char* const sign = look_.paint.utf8 ? (error ? "┃" : "│") : error ? "!" : "|";
-  return text + look_.paint.tone(error ? Tone::kBad : Tone::kFaint, sign) + " ";
+  text += look_.paint.tone(error ? Tone::kBad : Tone::kFaint, sign) + " ";
+  prefix_ = {std::string(item.process), std::move(text), item.run, error};
+  return prefix_.text;
+}
+
+/// What stands in front of an item.
+void LogView::margin(std::string& out, const LogItem& item) {
+  if (look_.times != Times::kNone) out += look_.paint.tone(Tone::kFaint, time_of(item)) + " ";
+  if (look_.prefix) out += prefix_of(item);
 }
 
 std::string LogView::time_of(const LogItem& item) {
@@ -182,45 +186,52 @@ std::string LogView::mark_of(const LogItem& item) const {
          paint.tone(Tone::kFaint, (reason.empty() ? "" : ": " + reason) + " --");
 }
 
-std::string LogView::close() {
-  if (!open_) return {};
+void LogView::close(std::string& out) {
+  if (open_) out += '\n';
   open_.reset();
-  return "\n";
 }
 
-std::string LogView::show(const LogItem& item) {
-  if (item.kind != LogItem::Kind::kLine) {
-    const bool end = item.kind != LogItem::Kind::kGap;
-    if (end && !look_.ends) return {};
-    std::string text = close();
-    text += margin(item);
-    return text + mark_of(item) + "\n";
-  }
+void LogView::show(std::string& out, const LogItem& item) {
+  if (item.kind == LogItem::Kind::kLine) return show_line(out, item);
+  if (item.kind != LogItem::Kind::kGap && !look_.ends) return;
+  close(out);
+  margin(out, item);
+  out += mark_of(item) + "\n";
+}
+
+void LogView::show_line(std::string& out, const LogItem& item) {
   const auto begins_there = [&] {
-    LogCursor begin = cursor_of(item);
-    begin.position = item.position;
-    return *open_ == begin;
+    return open_->process == item.process && open_->run == item.run && open_->stream == item.stream &&
+           open_->position == item.position;
   };
-  const bool goes_on = item.continued && open_ && begins_there();
-  std::string text;
-  if (!goes_on) {
-    text = close();
-    if (item.apart) text += look_.paint.tone(Tone::kFaint, "--") + "\n";
-    text += margin(item);
+  if (!item.continued || !open_ || !begins_there()) {
+    close(out);
+    if (item.apart) out += look_.paint.tone(Tone::kFaint, "--") + "\n";
+    margin(out, item);
   }
   open_.reset();
+  const bool windows = !look_.raw && !item.unfinished && item.text.ends_with('\r');
+  const std::string_view text = item.text.substr(0, item.text.size() - (windows ? 1 : 0));
   if (look_.raw) {
-    text += item.text;
+    out += text;
+  } else if (item.match) {
+    append_escaped(out, text);
   } else {
-    const bool windows = !item.unfinished && item.text.ends_with('\r');
-    const std::string words = escaped(item.text.substr(0, item.text.size() - (windows ? 1 : 0)));
-    text += item.match ? words : look_.paint.tone(Tone::kFaint, words);
+    std::string words;
+    append_escaped(words, text);
+    out += look_.paint.tone(Tone::kFaint, words);
   }
-  if (!item.unfinished) return text + "\n";
-  open_ = cursor_of(item);
-  return text;
+  if (item.unfinished) {
+    open_ = cursor_of(item);
+  } else {
+    out += '\n';
+  }
 }
 
-std::string LogView::finish() { return look_.raw ? std::string() : close(); }
+std::string LogView::finish() {
+  std::string end;
+  if (!look_.raw) close(end);
+  return end;
+}
 
 }  // namespace dewar
