@@ -26,6 +26,7 @@ class DewarCommand {
   /// Reads all output to its end. The exit status, or minus the signal that ended it.
   int wait();
   void signal(int number) const;
+  pid_t pid() const { return pid_; }
 
   const std::string& out() const { return out_; }
   const std::string& err() const { return err_; }
