@@ -30,6 +30,17 @@ void put_history(JsonWriter& json, const UsageHistory& history) {
   json.end_array().end_object();
 }
 
+void put_health(JsonWriter& json, const HealthRecord& health) {
+  const HealthState& state = health.state;
+  json.begin_object().field("state", to_string(state.health)).field("checks", state.checks);
+  json.field("successes", state.successes).field("failed", state.failed).key("last").begin_array();
+  for (const CheckOutcome& one : health.last) {
+    json.begin_object().field("time", format_rfc3339(one.time)).field("passed", one.passed);
+    json.field("seconds", std::chrono::duration<double>(one.took).count()).field("words", one.words).end_object();
+  }
+  json.end_array().end_object();
+}
+
 }  // namespace
 
 std::string status_json(const TaskStatus& status, const TaskRef& ref, double now, bool with_history) {
@@ -37,6 +48,8 @@ std::string status_json(const TaskStatus& status, const TaskRef& ref, double now
   json.begin_object();
   put_report(json, status.view, status.history, now);
   json.field("run_folder", status.run_folder).field("runner_lives", status.runner_lives);
+  json.key("health");
+  status.health ? put_health(json, *status.health) : void(json.null());
   if (with_history && ref.process.empty()) put_history(json, status.task_usage);
   if (with_history && !ref.process.empty()) {
     json.field("process", ref.process);

@@ -257,6 +257,18 @@ void add_receipt(const TaskStatus& status, const TaskRef& ref, double now, std::
   for (std::string& line : table.lines(width, 2, paint)) lines.push_back(std::move(line));
 }
 
+/// "healthy: 12 checks, the last 3.2s ago: answered 200 OK"
+std::string health_text(const HealthRecord& health, double now) {
+  const HealthState& state = health.state;
+  std::string text(to_string(state.health));
+  if (state.health == TaskHealth::kStarting) text = "not healthy yet";
+  text += ": " + std::to_string(state.checks) + (state.checks == 1 ? " check" : " checks");
+  if (state.failed > 0) text += ", of which the last " + std::to_string(state.failed) + " failed";
+  if (health.last.empty()) return text;
+  const CheckOutcome& last = health.last.back();
+  return text + ", the last " + age_text(std::max(now - last.time, 0.0)) + " ago: " + printable(last.words);
+}
+
 std::string headline(const TaskStatus& status, double now, std::size_t width, const Paint& paint) {
   const TaskState state = status.history.state();
   const std::string sign = sign_and_word(state, paint), name = printable(status.view.name);
@@ -306,6 +318,8 @@ std::vector<std::string> status_lines(const TaskStatus& status, const TaskRef& r
   if (ref.process.empty()) {
     for (std::string& line : numbers_of(status, paint).lines(width, 2, paint)) lines.push_back(std::move(line));
     if (const std::string waits = waits_of(status.usage); !waits.empty()) say("waited " + waits, Tone::kPlain);
+    if (status.health)
+      say(health_text(*status.health, now), status.health->state.failed > 0 ? Tone::kWarn : Tone::kPlain);
     lines.emplace_back();
   }
   for (std::string& line : runs_of(status, ref, now, paint).lines(width, 2, paint)) lines.push_back(std::move(line));

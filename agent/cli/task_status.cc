@@ -61,6 +61,7 @@ Result<TaskStatus> read_status(const TaskRef& ref, Duration span, double now) {
     status.history.usage = status.task_usage.points.back().usage;
   status.usage = status.history.usage;
   read_runs(status, span);
+  if (auto health = read_health(ref.run_folder)) status.health = std::move(health).take();
   status.advice = advice_of(status.view, status.history, now);
   return status;
 }

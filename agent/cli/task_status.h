@@ -3,12 +3,14 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "agent/cli/run_view.h"
 #include "agent/cli/task_ref.h"
 #include "thermos/advice.h"
+#include "thermos/health.h"
 #include "thermos/history.h"
 #include "thermos/usage_ring.h"
 
@@ -24,6 +26,7 @@ struct TaskStatus {
   UsageHistory task_usage;
   std::map<std::pair<std::string, int>, UsageHistory> run_usage;  ///< of the last run of each process
   std::vector<Advice> advice;
+  std::optional<HealthRecord> health;  ///< of a task that is, or was, asked
 
   double lived(double now) const { return (ended > 0 ? ended : now) - begun; }
 };

@@ -153,6 +153,29 @@ TEST_F(BundleTest, NoSecretIsInAnyFileOfIt) {
   EXPECT_EQ(manifest["files"].size() + 1, files.size());
 }
 
+// What a health check has said, and how the task stands, without the secrets in it.
+TEST_F(BundleTest, HasTheHealthOfATaskWithoutSecrets) {
+  EXPECT_EQ(run(R"yaml(
+name: t
+sandbox: {environment: {DB_PASSWORD: canary-pass-1}}
+processes: [{name: p, cmdline: 'while [ ! -e again ]; do sleep 0.05; done'}]
+health_check_config:
+  health_checker: {shell: {shell_command: 'echo "for $DB_PASSWORD http://u:canary-user-3@h/"; [ ! -e asked ] || touch again; touch asked; exit 1'}}
+  initial_interval_secs: 600
+  interval_secs: 0.1
+)yaml"),
+            0);
+  const Said before = told("status", "try", {"-o", "json"});
+  EXPECT_THAT(before.out, HasSubstr("for canary-pass-1"));
+  ASSERT_EQ(told("bundle", "try", {"-o", file_}).code, 0);
+  const auto files = unpacked(file_);
+  ASSERT_TRUE(files.contains("try/health"));
+  for (const auto& [name, bytes] : files) EXPECT_THAT(bytes, Not(HasSubstr("canary"))) << name;
+  const json after = json::parse(told("status", file_, {"-o", "json"}).out)["health"];
+  EXPECT_EQ(after["state"], "starting");
+  EXPECT_EQ(after["last"][0]["words"], "exit status 1: for ************* http://u:*************@h/");
+}
+
 TEST_F(BundleTest, HasTheEndOfLongLogsFromALineOn) {
   EXPECT_EQ(run("name: t\nprocesses: [{name: p, cmdline: 'for i in $(seq 10000); do echo line $i; done'}]\n"), 0);
   ASSERT_EQ(told("bundle", "try", {"-o", file_, "--no-doctor", "--log-size", "1KB"}).code, 0);

@@ -119,7 +119,31 @@ TEST_F(StatusViewTest, ShowsStateNumbersProcessesAndAdvice) {
   EXPECT_THAT(shown, HasSubstr("▽ cpu 4 asked\n"));
 }
 
+TEST_F(StatusViewTest, TellsTheHealthOfATaskThatIsAsked) {
+  EXPECT_THAT(text(), Not(HasSubstr("check")));
+  HealthRecord& health = status_.health.emplace();
+  health.state.checks = 1;
+  EXPECT_THAT(text(kPlain, 200), HasSubstr("  not healthy yet: 1 check\n"));
+  health.state = {TaskHealth::kHealthy, 12, 9, 0, 0};
+  health.add({kStart + 597, true, std::chrono::milliseconds(4), "answered 200 \x1b[2JOK"});
+  EXPECT_THAT(text(kPlain, 200), HasSubstr("  healthy: 12 checks, the last 3.0s ago: answered 200 \\x1b[2JOK\n"));
+  health.state = {TaskHealth::kHealthy, 14, 0, 2, 2};
+  EXPECT_THAT(text(kPlain, 200), HasSubstr("  healthy: 14 checks, of which the last 2 failed, the last 3.0s ago: "));
+  health.state.health = TaskHealth::kTooLate;
+  EXPECT_THAT(text(kPlain, 200), HasSubstr("  unhealthy: 14 checks, of which"));
+  const json told = json::parse(status_json(status_, ref_, kStart + 600, false))["health"];
+  EXPECT_EQ(told["state"], "unhealthy");
+  EXPECT_EQ(told["checks"], 14);
+  EXPECT_EQ(told["failed"], 2);
+  EXPECT_EQ(told["last"][0]["passed"], true);
+  EXPECT_EQ(told["last"][0]["seconds"], 0.004);
+  EXPECT_EQ(told["last"][0]["time"], "2026-01-02T03:14:02.000000Z");
+  status_.health.reset();
+  EXPECT_EQ(json::parse(status_json(status_, ref_, kStart + 600, false))["health"], nullptr);
+}
+
 TEST_F(StatusViewTest, NoLineIsWiderThanTheTerminalInAnyForm) {
+  status_.health.emplace().add({kStart, false, {}, std::string(300, 'y')});
   status_.advice = {{"ram", true, std::string(200, 'x')}};
   for (const Paint& paint : {kPlain, kAscii}) {
     for (const std::size_t width : {20, 40, 80, 200}) {

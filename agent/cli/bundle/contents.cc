@@ -19,6 +19,7 @@
 #include "thermos/checkpoint.h"
 #include "thermos/explain/explain.h"
 #include "thermos/explain/gather.h"
+#include "thermos/health.h"
 #include "thermos/secrets.h"
 
 namespace dewar {
@@ -56,6 +57,11 @@ std::string masked_status(const std::string& content, const Secrets& secrets) {
   return encode_status(*status);
 }
 
+std::string masked_health(HealthRecord record, const Secrets& secrets) {
+  for (CheckOutcome& outcome : record.last) mask_text(secrets, outcome.words);
+  return encode_health(record);
+}
+
 /// What is written into the bundle, file by file.
 class Contents {
  public:
@@ -67,6 +73,8 @@ class Contents {
     DEWAR_TRY(put("runner.spec", encode_runner_spec(masked(spec_, secrets_))));
     DEWAR_TRY(put_records());
     for (const char* name : {"limits", "runner.log", "stdout", "stderr"}) DEWAR_TRY(put_text(name, kMostText));
+    if (auto health = read_health(run_folder_))
+      DEWAR_TRY(put("health", masked_health(std::move(health).take(), secrets_)));
     DEWAR_TRY(put_folder("attempts", [&](const std::string& bytes) { return masked_status(bytes, secrets_); }));
     DEWAR_TRY(put_folder("usage", [](const std::string& bytes) { return bytes; }));
     DEWAR_TRY(put_logs());
