@@ -126,7 +126,7 @@ TEST_F(StatusViewTest, TellsTheHealthOfATaskThatIsAsked) {
   EXPECT_THAT(text(kPlain, 200), HasSubstr("  not healthy yet: 1 check\n"));
   health.state = {TaskHealth::kHealthy, 12, 9, 0, 0};
   health.add({kStart + 597, true, std::chrono::milliseconds(4), "answered 200 \x1b[2JOK"});
-  EXPECT_THAT(text(kPlain, 200), HasSubstr("  healthy: 12 checks, the last 3.0s ago: answered 200 \\x1b[2JOK\n"));
+  EXPECT_THAT(text(kPlain, 200), HasSubstr("  healthy: 12 checks, the last 3.0s ago: answered 200 ?[2JOK\n"));
   health.state = {TaskHealth::kHealthy, 14, 0, 2, 2};
   EXPECT_THAT(text(kPlain, 200), HasSubstr("  healthy: 14 checks, of which the last 2 failed, the last 3.0s ago: "));
   health.state.health = TaskHealth::kTooLate;

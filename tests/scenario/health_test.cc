@@ -170,8 +170,8 @@ TEST(HealthCheck, WhatHangsIsEndedInTimeWithAllThatItHasForked) {
   EXPECT_EQ(task.run().state(), TaskState::kFailed);
   EXPECT_THAT(explained(task).sentence,
               StartsWith("task FAILED: unhealthy, 2 checks in a row failed: 'setsid sleep 300 &"));
+  ASSERT_EQ(record_of(task).last.size(), 2u);  // the second one began: the first was over
   EXPECT_EQ(record_of(task).last.front().words, "did not end within 300ms: waiting");
-  EXPECT_EQ(record_of(task).last.size(), 2u);  // the second one began: nothing was left of the first
 }
 
 TEST(HealthCheck, ADaemonThatACheckLeavesIsEndedWithIt) {
@@ -268,13 +268,14 @@ TEST(HealthCheck, IsTakenOverByTheNextRunnerWithItsCounts) {
 TEST(HealthCheck, StopsWhenTheTaskEnds) {
   TaskRun task(
       task_with("\n  - {name: p, cmdline: 'while [ ! -e go ]; do sleep 0.05; done'}"
-                "\n  - {name: bye, final: true, cmdline: 'sleep 0.5; touch finalized'}",
-                shell_check("[ ! -e go ]", kGrace)));
+                "\n  - {name: bye, final: true, cmdline: 'touch finalizing; sleep 1; touch finalized'}",
+                shell_check("[ ! -e finalizing ] || touch asked; [ ! -e go ]", kGrace)));
   task.start();
   wait_healthy(task);
   ASSERT_TRUE(replace_file(task.sandbox() + "/go", ""));
   EXPECT_EQ(task.wait_end().state(), TaskState::kSuccess);
   EXPECT_TRUE(exists(task.sandbox() + "/finalized"));
+  EXPECT_FALSE(exists(task.sandbox() + "/asked")) << "there was time for ten checks";
 }
 
 TEST(HealthCheck, ATaskWithoutOneHasNothingOfIt) {
