@@ -14,6 +14,7 @@
 #include "base/files.h"
 #include "isolation/seccomp/profile.h"
 #include "tests/isolation/kernel_fixture.h"
+#include "tests/support/call32.h"
 #include "tests/support/temp_folder.h"
 
 namespace dewar {
@@ -59,16 +60,6 @@ class SeccompKernel : public ::testing::Test {
 int error_of(long number, long a = -1, long b = -1, long c = -1) {
   errno = 0;
   return ::syscall(number, a, b, c, -1L, -1L, -1L) < 0 ? errno : 0;
-}
-
-/// A 32-bit call with arguments that no call accepts; its result, or minus errno.
-long call32(long number) {
-  long result = number;
-  asm volatile("int $0x80"
-               : "+a"(result)
-               : "b"(-1), "c"(-1), "d"(-1), "S"(-1), "D"(-1)
-               : "memory", "r8", "r9", "r10", "r11");
-  return result;
 }
 
 bool has_32_bit_calls() {

@@ -52,6 +52,15 @@ class SlowDiskTest : public LaunchTest {
     recipe.logs.policy.when_full = when_full;
     return recipe;
   }
+  /// Its launcher; the disk is frozen once its first line is there.
+  pid_t start_and_freeze(const AttemptRecipe& recipe) {
+    const pid_t pid = start(recipe);
+    wait_for("up");
+    while (slurp(disk_ + "/stdout") != "first\n") ::poll(nullptr, 0, 1);
+    freeze();
+    tell("frozen");
+    return pid;
+  }
   void tell(const std::string& word) { ASSERT_TRUE(replace_file(scratch() + "/sandbox/" + word, "")); }
   bool told(const std::string& word) const { return exists(scratch() + "/sandbox/" + word); }
   void wait_for(const std::string& word) const {
@@ -66,12 +75,8 @@ class SlowDiskTest : public LaunchTest {
 
 TEST_F(SlowDiskTest, WhoDropsDoesNotWaitAndTheGapIsMarked) {
   const AttemptRecipe recipe = writer(WhenFull::kDrop);
-  const pid_t pid = start(recipe);
-  wait_for("up");
-  while (slurp(disk_ + "/stdout") != "first\n") ::poll(nullptr, 0, 1);
-  freeze();
+  const pid_t pid = start_and_freeze(recipe);
   ASSERT_TRUE(frozen_);
-  tell("frozen");
   wait_for("done");  // though nothing can be written
   thaw();
   tell("thawed");
@@ -91,12 +96,8 @@ TEST_F(SlowDiskTest, WhoDropsDoesNotWaitAndTheGapIsMarked) {
 
 TEST_F(SlowDiskTest, WhoBlocksWaitsAndLosesNothing) {
   const AttemptRecipe recipe = writer(WhenFull::kBlock);
-  const pid_t pid = start(recipe);
-  wait_for("up");
-  while (slurp(disk_ + "/stdout") != "first\n") ::poll(nullptr, 0, 1);
-  freeze();
+  const pid_t pid = start_and_freeze(recipe);
   ASSERT_TRUE(frozen_);
-  tell("frozen");
   tell("thawed");
   ::poll(nullptr, 0, 200);  // time enough, if it did not wait
   EXPECT_FALSE(told("done"));

@@ -24,6 +24,8 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/call32.h"
+
 namespace {
 
 constexpr int kPassed = 4000;  // no errno of the kernel's
@@ -103,15 +105,6 @@ int try_native(std::vector<Call> calls) {
   return 0;
 }
 
-long call32(long number) {
-  long result = number;
-  asm volatile("int $0x80"
-               : "+a"(result)
-               : "b"(-1), "c"(-1), "d"(-1), "S"(-1), "D"(-1)
-               : "memory", "r8", "r9", "r10", "r11");
-  return result;
-}
-
 /// What is to end the process is seen only by who watches it end.
 int try_in_children(int count, long (*make)(long)) {
   for (long number = 0; number < count; ++number) {
@@ -150,7 +143,7 @@ int main(int argc, char** argv) {
     failed = try_native(
         {{std::strtol(argv[2], nullptr, 0), std::strtol(argv[3], nullptr, 0), std::strtol(argv[4], nullptr, 0)}});
   } else if (door == "i386") {
-    failed = try_in_children(480, call32);
+    failed = try_in_children(480, dewar::call32);
   } else if (door == "x32") {
     failed = try_in_children(
         560, [](long number) { return ::syscall(kX32 + number, -1L, -1L, -1L, -1L, -1L, -1L) < 0 ? long{-errno} : 0; });
