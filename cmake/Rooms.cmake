@@ -1,11 +1,13 @@
 # A room is a static library, a program an executable, a test a GoogleTest binary; each says what it links and nothing is
 # global but the warnings. FLOOR: rooms below, visible to users of the room. USES: outside libraries, private to it.
-add_library(dewar_options INTERFACE)
-target_compile_options(dewar_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Werror)
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  target_compile_options(dewar_options INTERFACE -Wno-restrict)  # false positives of GCC 12 on std::string (PR 105651)
-endif()
-target_include_directories(dewar_options INTERFACE ${CMAKE_SOURCE_DIR})
+foreach(options dewar_options dewar_plain_options)
+  add_library(${options} INTERFACE)
+  target_compile_options(${options} INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Werror)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(${options} INTERFACE -Wno-restrict)  # false positives of GCC 12 on std::string (PR 105651)
+  endif()
+  target_include_directories(${options} INTERFACE ${CMAKE_SOURCE_DIR})
+endforeach()
 if(DEWAR_SANITIZE)
   target_compile_options(dewar_options INTERFACE -fsanitize=${DEWAR_SANITIZE} -fno-omit-frame-pointer
                                                  -fno-sanitize-recover=all)
@@ -43,6 +45,14 @@ function(dewar_program name)
     set_target_properties(${name} PROPERTIES DEWAR_LEAN ON)
     target_link_options(${name} PRIVATE -no-pie -static-libstdc++ -static-libgcc -Wl,--as-needed -Wl,--gc-sections)
   endif()
+endfunction()
+
+# What the tests run as a task's code: static, and without sanitizers in every build, whose threads and memory would count
+# towards the limits that it crosses.
+function(dewar_task_program name)
+  add_executable(${name} ${ARGN})
+  target_link_libraries(${name} PRIVATE dewar_plain_options)
+  target_link_options(${name} PRIVATE -static -Wl,--gc-sections)
 endfunction()
 
 # LABEL is one of unit, kernel (root and the real kernel), scenario (whole programs), lint, packaging.

@@ -364,7 +364,7 @@ TEST_F(CgroupTest, ASignalReachesAllAndOnlyTheMembers) {
       return fork_child([&] { return join(group) ? ::pause() : 121; });
     };
     const pid_t one = wait_for_signal(*a), two = wait_for_signal(*a), other = wait_for_signal(*b);
-    EXPECT_TRUE(eventually([&] { return task->usage()->pids == 3; }));
+    EXPECT_TRUE(eventually([&] { return members(task->sweep_folder())->size() == 3; }));
     EXPECT_EQ(*a->signal_all(SIGTERM), 2);
     EXPECT_EQ(wait_for(one), -SIGTERM);
     EXPECT_EQ(wait_for(two), -SIGTERM);
