@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "base/files.h"
+#include "isolation/log_collector.h"
 #include "isolation/old_runs.h"
 
 namespace dewar {
@@ -120,26 +121,31 @@ std::size_t LogFile::until_rotation(std::string_view bytes) const {
 }
 
 void LogFile::append(std::string_view bytes, std::int64_t time) {
-  std::size_t room = quota_->take(bytes.size());
-  while (room < bytes.size() && (remove_old_run(time) || remove_oldest())) room += quota_->take(bytes.size() - room);
-  const std::size_t over = bytes.size() - room;
-  if (room > 0) index_->close_gap(stream_);
-  for (bytes = bytes.substr(0, room); !bytes.empty();) {
+  for (;;) {
+    // Who makes room counts what is there: so what has some is written before.
+    const std::size_t room = quota_->take(bytes.size());
+    if (room > 0) keep(bytes.substr(0, room), time);
+    bytes.remove_prefix(room);
+    if (bytes.empty()) return;
+    if (!remove_old_run(time) && !remove_oldest()) break;
+  }
+  quota_->drop(bytes.size());
+  lose(bytes.size(), EDQUOT, time);
+}
+
+void LogFile::keep(std::string_view bytes, std::int64_t time) {
+  index_->close_gap(stream_);
+  while (!bytes.empty()) {
     const ssize_t n = file_ ? retry_eintr([&] { return ::write(file_.get(), bytes.data(), bytes.size()); }) : -1;
     if (n <= 0) {
       const int error = n < 0 && file_ ? errno : error_;
       quota_->give_back(bytes.size());
-      lose(bytes.size(), error, time);
-      break;
+      return lose(bytes.size(), error, time);
     }
     index_->data(stream_, position_, static_cast<std::uint64_t>(n), time);
     size_ += static_cast<std::uint64_t>(n);
     position_ += static_cast<std::uint64_t>(n);
     bytes.remove_prefix(static_cast<std::size_t>(n));
-  }
-  if (over > 0) {
-    quota_->drop(over);
-    lose(over, EDQUOT, time);
   }
 }
 
@@ -168,6 +174,10 @@ void LogFile::forget_removed() {
 /// The logs of runs that have ended go before any of a living one. Looked for at most once a second.
 bool LogFile::remove_old_run(std::int64_t time) {
   if (task_logs_.empty() || (time < no_old_runs_ + kLookNs && time >= no_old_runs_)) return false;
+  if (work_dir_quota_ > 0) {
+    const auto gone = collect_logs(work_dir_, work_dir_quota_);
+    if (gone && !gone->empty()) return true;
+  }
   const std::uint64_t room = remove_oldest_run(task_logs_);
   if (room == 0) no_old_runs_ = time;
   quota_->give_back(room);

@@ -37,8 +37,11 @@ class LogFile {
   void check();
   bool was_replaced() const { return replaced_; }
 
-  /// Where the quota has no room, the logs of ended runs in this folder, `<run>/.logs`, go first.
-  void share(const std::string& task_logs) { task_logs_ = task_logs; }
+  /// Where the quota has no room, the logs of ended runs go first: in the work dir, if that has a quota of so many
+  /// bytes, and in `<run>/.logs`.
+  void share(const std::string& task_logs, const std::string& work_dir = {}, std::uint64_t work_dir_quota = 0) {
+    task_logs_ = task_logs, work_dir_ = work_dir, work_dir_quota_ = work_dir_quota;
+  }
 
   /// The stream's cursor.
   std::uint64_t position() const { return position_; }
@@ -58,6 +61,7 @@ class LogFile {
   std::uint64_t start_of_archive(const std::string& name) const;
   void begin_file();
   void append(std::string_view bytes, std::int64_t time);
+  void keep(std::string_view bytes, std::int64_t time);
   void lose(std::size_t bytes, int error, std::int64_t time);
   std::string numbered(std::uint32_t backup) const;
   bool has_backup(std::uint32_t number) const;
@@ -80,6 +84,8 @@ class LogFile {
   std::uint64_t rotate_at_ = 0;       ///< the size at which it is rotated, or that is tried again
   std::deque<std::uint64_t> starts_;  ///< where each file begins that this has written: the current one, name.1, …
   std::string task_logs_;             ///< where the logs of all runs of the task are; empty: only ours are known
+  std::string work_dir_;
+  std::uint64_t work_dir_quota_ = 0;  ///< 0: none
   std::int64_t no_old_runs_ = 0;
   int error_ = 0;
   bool rotated_ = false, replaced_ = false;

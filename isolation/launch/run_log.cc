@@ -26,7 +26,8 @@ Result<std::unique_ptr<RunLog>> RunLog::open(const LogRecipe& recipe, LogFile::B
     subject = recipe.folder + "/" + std::string(file_name(stream));
     auto file = LogFile::open(log->folder_, stream, recipe.policy, log->quota_, *log->index_, begin);
     if (!file) return Failure{file.error()};
-    if (log->quota_.limits()) file->share(parent_of(parent_of(recipe.folder)));
+    if (log->quota_.limits())
+      file->share(parent_of(parent_of(recipe.folder)), parent_of(recipe.host_counter), recipe.host_quota);
     (stream == OutputStream::kStdout ? log->out_ : log->err_) = std::move(file).take();
   }
   return log;

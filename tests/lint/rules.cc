@@ -65,6 +65,7 @@ bool may_include(const std::string& path, const std::string& what) {
                                "isolation/landlock.h",
                                "isolation/attempt_status.h",
                                "isolation/sandbox_spec.h",
+                               "isolation/log_collector.h",
                                "isolation/log_index.h",
                                "isolation/log_pipe.h",
                                "isolation/log_quota.h",

@@ -104,6 +104,16 @@ class LogQuotaScenario : public ::testing::Test {
   TempFolder work_;
 };
 
+TEST_F(LogQuotaScenario, TheLogsOfTheOldestTaskGoFirst) {
+  for (const char* id : {"first", "second"}) run(id, "cmdline: 'yes 0123456 | head -c 120000'");
+  EXPECT_EQ(log("first").size(), 120'000u);
+  EXPECT_EQ(log("second").size(), 120'000u);
+  const auto third = run("third", "cmdline: 'yes 0123456 | head -c 120000'");
+  EXPECT_EQ(log("first"), "gone");
+  EXPECT_EQ(log("second").size(), 120'000u);
+  EXPECT_EQ(log("third").size(), 120'000u);
+}
+
 TEST_F(LogQuotaScenario, TheOldRunsOfALivingTaskGoBeforeItsNewLines) {
   run("t",
       "cmdline: 'yes 0123456 | head -c 120000; [ -e twice ] && exit 0; [ -e once ] && touch twice; touch once; "

@@ -2,7 +2,7 @@
 
 #include "base/files.h"
 #include "base/units.h"
-#include "thermos/log_collector.h"
+#include "isolation/log_collector.h"
 
 namespace dewar {
 namespace {

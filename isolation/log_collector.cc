@@ -1,4 +1,4 @@
-#include "thermos/log_collector.h"
+#include "isolation/log_collector.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
