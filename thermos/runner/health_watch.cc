@@ -72,7 +72,8 @@ void HealthWatch::stop() {
   forget_check();
 }
 
-/// The descriptors of the check that has ended, and its status file, which the next one makes anew.
+/// The descriptors of the check that has ended, its status file and its leaf, which the next one makes anew: once
+/// cgroup.kill was written, some kernels kill whatever is born in a group.
 void HealthWatch::forget_check() {
   if (running_->pipe) context_.loop.unwatch(running_->pipe.get());
   if (running_->launcher) {
@@ -81,6 +82,8 @@ void HealthWatch::forget_check() {
     ::waitid(P_PIDFD, static_cast<id_t>(running_->launcher.get()), &info, WEXITED | WNOHANG);  // ECHILD: another's
   }
   ::unlink(status_file_.c_str());
+  if (leaf_) (void)leaf_->remove();
+  leaf_.reset();
   running_.reset();
 }
 
@@ -111,10 +114,11 @@ bool HealthWatch::take_over() {
 Result<void> HealthWatch::launch() {
   const RunnerSpec& spec = context_.spec;
   const Cgroup& task = context_.container.cgroup();
-  if (!leaf_) {
-    auto leaf = task.find_leaf(kLeaf);
-    leaf_ = leaf ? std::move(leaf).take() : DEWAR_TRY(task.create_leaf(kLeaf));
+  if (auto old = task.find_leaf(kLeaf)) {  // an earlier runner's, or something in it did not die
+    (void)old->kill_all(0);
+    DEWAR_TRY(old->remove());
   }
+  leaf_ = DEWAR_TRY(task.create_leaf(kLeaf));
   AttemptRecipe recipe = task_recipe(spec);
   if (check_.shell_command) {
     recipe.argv = {spec.shell, "-c", *check_.shell_command};
