@@ -149,18 +149,16 @@ void read_chunks(std::string_view bytes, bool ended, HttpAnswer& answer) {
 
 void read_body(std::string_view bytes, bool ended, const Framing& framing, HttpAnswer& answer) {
   constexpr int kNoContent = 204, kNotModified = 304;
-  if (answer.code == kNoContent || answer.code == kNotModified) {
-    answer.state = HttpAnswer::State::kWhole;
-  } else if (framing.chunked) {
-    read_chunks(bytes, ended, answer);
-  } else if (framing.length) {
+  const bool has_none = answer.code == kNoContent || answer.code == kNotModified;
+  if (framing.chunked && !has_none) return read_chunks(bytes, ended, answer);
+  if (framing.length && !has_none) {
     const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(*framing.length, bytes.size()));
     if (!add(answer, bytes.substr(0, size))) return;
     if (size < *framing.length) return end_early(answer, ended);
-    answer.state = HttpAnswer::State::kWhole;
-  } else if (add(answer, bytes) && ended) {
-    answer.state = HttpAnswer::State::kWhole;
+  } else if (!has_none && (!add(answer, bytes) || !ended)) {
+    return;
   }
+  answer.state = HttpAnswer::State::kWhole;
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // Tasks in roots of their own, in user namespaces, and behind Landlock.
-#include <gmock/gmock.h>
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/fs.h>
 #include <sys/stat.h>
