@@ -171,21 +171,23 @@ TEST(HealthCheck, WhatHangsIsEndedInTimeWithAllThatItHasForked) {
               StartsWith("task FAILED: unhealthy, 2 checks in a row failed: 'setsid sleep 300 &"));
   ASSERT_EQ(record_of(task).last.size(), 2u);  // the second one began: the first was over
   for (const CheckOutcome& outcome : record_of(task).last)
-    EXPECT_EQ(outcome.words, "did not end within 300ms: waiting");
+    EXPECT_THAT(outcome.words, StartsWith("did not end within 300ms"));
 }
 
-/// How many processes of the host are `sleep 303`.
+const std::string kNap = "303." + std::to_string(::getpid());  // ours alone
+
+/// How many processes of the host are `sleep <kNap>`.
 int sleepers() {
   int count = 0;
   for (const std::string& name : *list_dir("/proc")) {
     const auto line = read_file("/proc/" + name + "/cmdline");
-    if (line && *line == std::string("sleep\0303", 9) + '\0') ++count;
+    if (line && *line == "sleep" + std::string(1, '\0') + kNap + '\0') ++count;
   }
   return count;
 }
 
 TEST(HealthCheck, ADaemonThatACheckLeavesIsEndedWithIt) {
-  TaskRun task(task_with(kSleeper, shell_check("setsid sleep 303 > /dev/null 2>&1 & :", kGrace)));
+  TaskRun task(task_with(kSleeper, shell_check("setsid sleep " + kNap + " > /dev/null 2>&1 & :", kGrace)));
   task.start();
   wait_healthy(task);
   const std::uint64_t checks = record_of(task).state.checks;
