@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -119,6 +120,9 @@ std::vector<pid_t> parse_pids(std::string_view text) {
 }
 
 std::vector<std::string> child_groups(const std::string& folder) {
+  // A folder of cgroups counts a link for each folder in it, beside its own two.
+  struct stat info {};
+  if (::stat(folder.c_str(), &info) != 0 || info.st_nlink == 2) return {};
   const auto close = [](DIR* dir) { ::closedir(dir); };
   const std::unique_ptr<DIR, decltype(close)> dir(::opendir(folder.c_str()), close);
   std::vector<std::string> names;

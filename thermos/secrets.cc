@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::string_view kWords[] = {"TOKEN",      "SECRET", "PASSWORD",  "PASSWD", "KEY",
                                        "CREDENTIAL", "AUTH",   "SIGNATURE", "PRIVATE"};
-constexpr const char* kMask = "***";
+constexpr std::string_view kMask = "***";
 
 std::string upper(std::string_view text) {
   std::string out(text);
@@ -55,9 +55,7 @@ bool is_secret_name(std::string_view name) {
 }
 
 void Secrets::add_one(const std::string& value) {
-  if (value.size() < kShortest || std::ranges::find(values_, value) != values_.end()) return;
-  const auto longer = [&](const std::string& other) { return other.size() < value.size(); };
-  values_.insert(std::ranges::find_if(values_, longer), value);
+  if (value.size() >= kShortest && std::ranges::find(values_, value) == values_.end()) values_.push_back(value);
 }
 
 void Secrets::add(const std::string& value) {
@@ -86,11 +84,33 @@ void Secrets::add_from_uris(std::string_view text) {
   }
 }
 
-std::string Secrets::masked(std::string text) const {
+std::size_t MaskedText::moved(std::size_t place) const {
+  const auto next = std::ranges::upper_bound(masks, place, {}, [](const Mask& mask) { return mask.begin + 1; });
+  if (next == masks.begin()) return place;
+  const Mask& before = *std::prev(next);
+  return before.new_end + (place > before.end ? place - before.end : 0);
+}
+
+/// Secrets that overlap are masked as one: what is left of the second would be a part of it.
+MaskedText Secrets::mask(std::string_view text) const {
+  std::vector<std::pair<std::size_t, std::size_t>> hits;
   for (const std::string& value : values_)
-    for (std::size_t at = text.find(value); at != std::string::npos; at = text.find(value, at + value.size()))
-      std::fill_n(text.begin() + static_cast<std::ptrdiff_t>(at), value.size(), '*');
-  return text;
+    for (std::size_t at = text.find(value); at != std::string_view::npos; at = text.find(value, at + value.size()))
+      hits.emplace_back(at, at + value.size());
+  std::ranges::sort(hits);
+  MaskedText masked;
+  std::size_t done = 0;
+  for (const auto& [begin, end] : hits) {
+    if (!masked.masks.empty() && begin < masked.masks.back().end) {
+      done = masked.masks.back().end = std::max(done, end);
+      continue;
+    }
+    masked.text.append(text.substr(done, begin - done)).append(kMask);
+    masked.masks.push_back({begin, end, masked.text.size()});
+    done = end;
+  }
+  masked.text.append(text.substr(done));
+  return masked;
 }
 
 Secrets secrets_of(const RunnerSpec& spec) {
@@ -123,11 +143,11 @@ Secrets secrets_of(const RunnerSpec& spec) {
 }
 
 RunnerSpec masked(RunnerSpec spec, const Secrets& secrets) {
-  const auto mask = [&](std::string& text) { text = secrets.masked(std::move(text)); };
+  const auto mask = [&](std::string& text) { text = secrets.masked(text); };
   for (auto& [name, value] : spec.sandbox.environment)
     is_secret(spec.sandbox, name) ? void(value = kMask) : mask(value);
   for (std::string& entry : spec.preserved_environment) {
-    if (is_secret(spec.sandbox, name_of(entry))) entry = name_of(entry) + "=" + kMask;
+    if (is_secret(spec.sandbox, name_of(entry))) entry = name_of(entry) + "=" + std::string(kMask);
     mask(entry);
   }
   for (ProcessSpec& process : spec.plan.processes) {

@@ -15,7 +15,19 @@ namespace dewar {
 /// CREDENTIAL, AUTH, SIGNATURE or PRIVATE stands in it, whatever the case.
 bool is_secret_name(std::string_view name);
 
-/// Values that must not be seen. Masking puts '*' in the place of each byte, so that no position in a text changes.
+/// Text without secrets, and where its bytes went.
+struct MaskedText {
+  struct Mask {
+    std::size_t begin, end;  ///< of the secret, in the text that it stood in
+    std::size_t new_end;     ///< of what stands there now
+  };
+  std::string text;
+  std::vector<Mask> masks = {};  ///< in order
+  /// Where what stood at `place` is now; what was within a secret is at the end of its mask.
+  std::size_t moved(std::size_t place) const;
+};
+
+/// Values that must not be seen. In the place of each stands the same mask, so that not even its length is told.
 class Secrets {
  public:
   static constexpr std::size_t kShortest = 4;  ///< shorter values are not looked for in text: they are everywhere
@@ -25,12 +37,13 @@ class Secrets {
   /// Userinfo, and parameters with a secret name, of every URI in `text`.
   void add_from_uris(std::string_view text);
 
-  std::string masked(std::string text) const;
+  std::string masked(std::string_view text) const { return mask(text).text; }
+  MaskedText mask(std::string_view text) const;
   bool empty() const { return values_.empty(); }
 
  private:
   void add_one(const std::string& value);
-  std::vector<std::string> values_;  ///< the longest first
+  std::vector<std::string> values_;
 };
 
 /// Everything secret that the task has been given: variables with a secret name or named in `sandbox.secrets`, values

@@ -44,6 +44,13 @@ class Cgroup {
   /// The same for limits that were set already (as limits() has told them): what somebody has changed meanwhile, in
   /// words.
   Result<std::vector<std::string>> put_back(const Limits& limits);
+  /// A file that holds a limit, and what it says.
+  struct LimitFile {
+    std::string path, content;
+  };
+  /// Those that hold `limits`, as they are now: whoever compares them later knows cheaply whether somebody has changed
+  /// one. What has no limit is not among them.
+  std::vector<LimitFile> limit_files(const Limits& limits) const;
   /// The limits as the kernel says they are, in `Limits`' units (0: none; the weight of a group that was never set is
   /// one core's).
   Result<Limits> limits() const;

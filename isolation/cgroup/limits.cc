@@ -158,6 +158,22 @@ Result<void> Cgroup::set_first(const Limits& limits) {
 
 Result<std::vector<std::string>> Cgroup::put_back(const Limits& limits) { return write_limits(limits); }
 
+std::vector<Cgroup::LimitFile> Cgroup::limit_files(const Limits& limits) const {
+  std::vector<LimitFile> files;
+  for (const Knob& knob : knobs()) {
+    const Place place = place_of(knob.controller);
+    const KnobForm& form = knob.form(place.version);
+    if (place.folder.empty() || form.file == nullptr) continue;
+    for (const std::string& key : keys_of(knob, limits, false)) {
+      std::string path = place.folder + "/" + knob_file(form, key);
+      // What goes with a limit differs from the usual too: the period of a quota, the killing of all at once.
+      if (!knob.wanted(limits, key) && form.text(limits, key) == form.text({}, key)) continue;
+      if (auto text = read_file(path)) files.push_back({std::move(path), std::move(text).take()});
+    }
+  }
+  return files;
+}
+
 Result<Limits> Cgroup::limits() const {
   Limits limits;
   for (const Knob& knob : knobs()) {

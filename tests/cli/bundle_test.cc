@@ -110,7 +110,7 @@ TEST_F(BundleTest, TellsTheSameWhenTheWorkDirIsGone) {
     }
   }
   EXPECT_EQ(told("logs", file_ + "/fetch", {"--all-runs"}).out, logs.out) << "the same lines";
-  EXPECT_THAT(told("explain", file_ + "/leak").out, HasSubstr("\n  *************\n")) << "its last line was a secret";
+  EXPECT_THAT(told("explain", file_ + "/leak").out, HasSubstr("\n  ***\n")) << "its last line was a secret";
   EXPECT_EQ(told("bundle", file_, {"-o", file_}).code, 7) << "a file that is there is not replaced";
   const auto left = list_dir(folder_.path());
   ASSERT_TRUE(left);
@@ -146,8 +146,7 @@ TEST_F(BundleTest, NoSecretIsInAnyFileOfIt) {
         ".logs/leak/0/stdout", "bundle/moment", "bundle/explain.json", "bundle/report.json", "bundle/doctor.json",
         "bundle/kernel.log", "bundle/manifest.json"})
     EXPECT_TRUE(files.contains(std::string("try/") + name)) << name;
-  EXPECT_EQ(files.at("try/.logs/leak/0/stdout"),
-            "password ************* and ***************, http://u:*************@h/\n");
+  EXPECT_EQ(files.at("try/.logs/leak/0/stdout"), "password *** and ***, http://u:***@h/\n");
   const json manifest = json::parse(files.at("try/bundle/manifest.json"));
   EXPECT_EQ(manifest["format"], "dewar bundle");
   EXPECT_EQ(manifest["files"].size() + 1, files.size());
@@ -173,7 +172,70 @@ health_check_config:
   for (const auto& [name, bytes] : files) EXPECT_THAT(bytes, Not(HasSubstr("canary"))) << name;
   const json after = json::parse(told("status", file_, {"-o", "json"}).out)["health"];
   EXPECT_EQ(after["state"], "starting");
-  EXPECT_EQ(after["last"][0]["words"], "exit status 1: for ************* http://u:*************@h/");
+  EXPECT_EQ(after["last"][0]["words"], "exit status 1: for *** http://u:***@h/");
+}
+
+/// Masks are shorter or longer than what they hide: the index is about the masked text.
+TEST_F(BundleTest, TimesOfLinesWithSecretsAreTheSame) {
+  EXPECT_EQ(run(R"yaml(
+name: t
+sandbox: {environment: {DB_PASSWORD: a-long-canary-password-that-moves-what-follows}}
+processes:
+  - {name: p, cmdline: 'for i in 1 2 3; do echo "$i $DB_PASSWORD"; sleep 0.1; echo "err $i" >&2; sleep 0.1; done; echo end'}
+)yaml"),
+            0);
+  const auto lines = [&](const std::string& what) {
+    std::vector<std::pair<std::string, std::string>> found;  // time, text
+    std::istringstream all(told("logs", what + "/p#0", {"-o", "json"}).out);
+    for (std::string line; std::getline(all, line);) {
+      const json item = json::parse(line);
+      if (item["event"] == "line") found.emplace_back(item["time"], item["text"]);
+    }
+    return found;
+  };
+  const auto before = lines("try");
+  ASSERT_EQ(before.size(), 7u);
+  ASSERT_EQ(told("bundle", "try", {"-o", file_, "--no-doctor"}).code, 0);
+  const auto after = lines(file_);
+  ASSERT_EQ(after.size(), before.size());
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    EXPECT_EQ(after[i].first, before[i].first) << after[i].second;
+    const bool secret = before[i].second.find("canary") != std::string::npos;
+    EXPECT_EQ(after[i].second, secret ? before[i].second.substr(0, 2) + "***" : before[i].second);
+  }
+}
+
+TEST_F(BundleTest, OutOfMemoryIsDrawnAndStatusIsTheSameWhenTheWorkDirIsGone) {
+  EXPECT_EQ(run(R"yaml(
+name: t
+resources: {cpu: 1, ram: 64MB, disk: 64MB}
+processes:
+  - {name: hog, cmdline: 'exec python3 -c "import time; x = bytearray(30 << 20); time.sleep(3); y = bytearray(256 << 20)"'}
+)yaml"),
+            1);
+  const Said task = told("explain", "try");
+  EXPECT_THAT(task.out, StartsWith("try FAILED: the memory limit of 64.0 MB was reached and the kernel killed "));
+  EXPECT_THAT(task.out, testing::ContainsRegex("\n  last [0-9.]+s +[^ ]*[^ ]\n +[0-9.]+ .B to [0-9.]+ MB\n"));
+  const json cards = json::parse(told("explain", "try", {"-o", "json"}).out)["cards"];
+  const auto memory = std::ranges::find(cards, "Memory", [](const json& card) { return card["title"]; });
+  ASSERT_NE(memory, cards.end());
+  EXPECT_GE((*memory)["memory"].size(), 3u) << "a point a second";
+  const auto most =
+      std::ranges::max((*memory)["memory"], {}, [](const json& point) { return point["bytes"].get<long>(); });
+  EXPECT_GE(most["bytes"].get<long>(), 30 << 20);
+
+  const std::vector<std::string> whole{"-o", "json", "--history", "1m"};
+  json status = json::parse(told("status", "try", whole).out);
+  ASSERT_EQ(told("bundle", "try", {"-o", file_, "--no-doctor"}).code, 0);
+  ASSERT_TRUE(remove_tree(work_));
+  EXPECT_EQ(told("explain", file_).out, task.out);
+  const Said after = told("status", file_, whole);
+  ASSERT_EQ(after.code, 0) << after.err;
+  json in_bundle = json::parse(after.out);
+  EXPECT_EQ(status["history"]["points"], in_bundle["history"]["points"]);
+  for (const char* same : {"task_id", "state", "reason", "states", "limits", "usage", "events", "advice"})
+    EXPECT_EQ(in_bundle[same], status[same]) << same;
+  EXPECT_EQ(in_bundle["processes"][0]["runs"][0]["usage"], status["processes"][0]["runs"][0]["usage"]);
 }
 
 TEST_F(BundleTest, HasTheEndOfLongLogsFromALineOn) {

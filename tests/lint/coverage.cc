@@ -219,6 +219,16 @@ std::vector<Finding> check_coverage(const std::vector<Source>& tree) {
   need(kFaults);
   need(kLimits);
   need(kCauses);
+  // Every cause that the code knows is one of these: `{Cause::kExit, "exit"},`.
+  const auto code = std::ranges::find(tree, "thermos/explain/death.cc", &Source::path);
+  for (const std::string_view line : split(code == tree.end() ? "" : code->text, '\n')) {
+    const std::size_t begin = line.find('"'), end = line.rfind('"');
+    if (!line.starts_with("    {Cause::k") || begin == std::string_view::npos || line.starts_with("    {Cause::kNone,"))
+      continue;
+    const std::string name = "cause " + std::string(line.substr(begin + 1, end - begin - 1));
+    if (std::ranges::find(kCauses, name, &Subject::name) == std::end(kCauses))
+      findings.push_back({"tests/lint/coverage.cc", 0, name + " has no row in kCauses, and so no test"});
+  }
   const auto check = [&](std::string_view path, const std::string& tables) {
     const auto document = std::ranges::find(tree, path, &Source::path);
     if (document == tree.end() || document->text.find(kBegin) == std::string::npos) {

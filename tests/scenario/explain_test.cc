@@ -1,12 +1,14 @@
 // Every kind of end, brought about on the real kernel: the sentence says what it was.
 #include "thermos/explain/explain.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <csignal>
 
+#include "base/cgroup_members.h"
 #include "base/files.h"
 #include "base/process.h"
 #include "isolation/kernel_log.h"
@@ -298,6 +300,30 @@ TEST(Explain, ASandboxWhoseFirstProcessDied) {
   const Explanation told = of_task(task);
   EXPECT_EQ(told.cause, Cause::kSandboxLost);
   EXPECT_THAT(told.sentence, StartsWith("task LOST: the sandbox's first process (pid "));
+}
+
+// covers: cause cgroup-removed
+TEST(Explain, AGroupThatSomebodyRemoved) {
+  TaskRun task("name: t\nsandbox: {pids: 50}\nprocesses: [{name: p, cmdline: 'exec sleep 60'}]\n");
+  task.start();
+  task.wait_running("p");
+  const auto pids = task.spec().cgroups.v1.find("pids");
+  if (pids == task.spec().cgroups.v1.end()) {
+    ASSERT_TRUE(task.client().kill(Duration{0}));
+    task.wait_end();
+    GTEST_SKIP() << "on cgroup2 the one group holds every process of the task, and the kernel keeps it";
+  }
+  const std::string folder = pids->second + "/" + task.spec().container_id;
+  const auto away = open_file(pids->second + "/cgroup.procs", O_WRONLY);
+  ASSERT_TRUE(away);
+  while (::rmdir(folder.c_str()) != 0) {
+    ASSERT_EQ(errno, EBUSY);
+    for (const pid_t pid : *members(folder)) ::dprintf(away->get(), "%d", pid);
+  }
+  task.wait_end();
+  const Explanation told = of_task(task);
+  EXPECT_EQ(told.cause, Cause::kGroupGone);
+  EXPECT_THAT(told.sentence, StartsWith("task FAILED: the task's cgroup /"));
 }
 
 // covers: cause request, cause not-started

@@ -175,8 +175,10 @@ TEST(Fault, LimitsThatSomebodyChangedArePutBackAndTold) {
   const CgroupLayout& layout = task.spec().cgroups;
   const std::string pids =
       (layout.v1.contains("pids") ? layout.v1.at("pids") : layout.unified) + "/" + task.spec().container_id;
-  ASSERT_TRUE(write_group_file(pids, "pids.max", "max"));
-  EXPECT_TRUE(eventually([&] { return *read_file(pids + "/pids.max") == "77\n"; }));
+  for (const char* other : {"max", "78"}) {
+    ASSERT_TRUE(write_group_file(pids, "pids.max", other));
+    EXPECT_TRUE(eventually([&] { return *read_file(pids + "/pids.max") == "77\n"; })) << other;
+  }
   EXPECT_TRUE(eventually([&] {
     return events_of(task).find(
                "somebody else changed the task's limits: pids.max was 'max' instead of '77'; they were "

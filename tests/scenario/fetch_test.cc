@@ -69,6 +69,19 @@ TEST_F(FetchScenario, AFailureIsARunThatFailedWithItsWords) {
   EXPECT_EQ(told.cause, Cause::kFetch);
   EXPECT_THAT(told.sentence, HasSubstr("task/fetchService#1 FAILED: http://"));
   EXPECT_THAT(explain_task(*evidence).sentence, HasSubstr("task FAILED: fetchService failed 2 of 2 times: http://"));
+  // The same words in a terminal, and of a bundle.
+  const auto says = [](const std::vector<std::string>& arguments) {
+    DewarCommand command(arguments, DewarCommand::Output::kPipe);
+    EXPECT_EQ(command.wait(), 0) << command.err();
+    return command.out();
+  };
+  const std::string run = task.spec().run_folder, bundle = folder_ / "task.tar.zst";
+  const std::string live = says({"explain", run + "/fetchService"});
+  EXPECT_THAT(live, HasSubstr("last answer  "));
+  EXPECT_THAT(live, HasSubstr("HTTP 404 from"));
+  says({"bundle", run, "-o", bundle, "--no-doctor"});
+  EXPECT_EQ(says({"explain", bundle + "/fetchService"}), live);
+  EXPECT_EQ(says({"explain", bundle}), says({"explain", run}));
 }
 
 // Killed like any other process: with all of its parts, and nothing of it left in the sandbox.

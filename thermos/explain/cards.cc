@@ -135,6 +135,7 @@ void add_details(Card& card, const Death& death) {
   if (death.cause == Cause::kCpuTime && d.contains("limit_seconds"))
     add(card, "rlimit cpu", value_of(d, "limit_seconds") + " s");
   if (death.cause == Cause::kTime) add(card, "time limit", value_of(d, "limit"));
+  if (death.cause == Cause::kFetch) add(card, "last answer", death.words);  // the sentence may be cut
   add(card, "core", value_of(d, "core"));
 }
 
@@ -210,6 +211,8 @@ std::vector<Card> task_cards(const Evidence& evidence, const Death& death) {
 }
 
 std::vector<std::string> advice_for(Cause cause, const Details& details) {
+  if (details.contains("shell") && (cause == Cause::kCrash || cause == Cause::kSystemCall || cause == Cause::kSignal))
+    return {"a shell told of this end: with exec in front of the command its address or system call would be known"};
   switch (cause) {
     case Cause::kCommandNotFound:
       return {"install the command, name it with its path, or see which PATH the task has"};

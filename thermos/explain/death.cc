@@ -121,6 +121,7 @@ void explain_crash(const ExitFacts& facts, Death& death) {
 void explain_signal(const ExitFacts& facts, int signal, Death& death) {
   death.cause = Cause::kSignal;
   death.details["signal"] = signal_name(signal);
+  if (facts.return_code > 0) death.details["shell"] = "yes";
   switch (signal) {
     case SIGSEGV:
     case SIGBUS:

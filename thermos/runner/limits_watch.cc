@@ -8,8 +8,8 @@
 namespace dewar {
 namespace {
 
-constexpr int kBetweenLooks = 5;            // seconds
-constexpr std::size_t kMostLookedAt = 256;  // processes of one leaf
+constexpr int kBetweenLooks = 5, kBetweenWholeLooks = 60;  // seconds
+constexpr std::size_t kMostLookedAt = 256;                 // processes of one leaf
 
 /// How many of the hierarchies in /proc/<pid>/cgroup have the process in a group of this container.
 int groups_of(pid_t pid, const std::string& container_id) {
@@ -45,6 +45,7 @@ Result<void> LimitsWatch::change(const std::string& words) {
     (void)write_limits(context_.spec.run_folder, limits_);
     return changed;
   }
+  files_.reset();
   limits_ = DEWAR_TRY(context_.container.cgroup().limits());
   if (limits_.io.device.empty()) limits_.io.device = wanted.io.device;
   context_.tell({0, "limits", "", 0, "the limits were changed on request: " + words, {{"change", words}}});
@@ -58,12 +59,19 @@ void LimitsWatch::run_ended(const std::string&, const Usage& used) {
 
 void LimitsWatch::each_second(const Usage& task) {
   tell_refused_forks(task);
-  if (++seconds_ < kBetweenLooks) return;
-  seconds_ = 0;
-  put_back();
+  if (++seconds_ % kBetweenLooks != 0) return;
+  if (seconds_ % kBetweenWholeLooks == 0 || somebody_changed()) put_back();
   find_strays();
   tell_if_frozen();
   tell_refused_huge_pages();
+}
+
+bool LimitsWatch::somebody_changed() const {
+  const auto as_it_was = [](const Cgroup::LimitFile& file) {
+    const auto text = read_file(file.path);
+    return text && *text == file.content;
+  };
+  return !files_ || !std::ranges::all_of(*files_, as_it_was);
 }
 
 void LimitsWatch::put_back() {
@@ -76,6 +84,7 @@ void LimitsWatch::put_back() {
     return;
   }
   trouble_.clear();
+  files_ = group.limit_files(limits_);
   std::string words;
   for (const std::string& change : *changes) words += (words.empty() ? "" : ", ") + change;
   if (!words.empty()) tell("somebody else changed the task's limits: " + words + "; they were put back");
@@ -99,9 +108,10 @@ void LimitsWatch::find_strays() {
     tell("process " + std::to_string(pid) +
          " was moved out of the task's cgroup by somebody else: " + "the task's limits do not hold for it");
   };
-  if (!has_ended(context_.container.init())) look_at(context_.container.init_id().pid);
   const auto here = members(task.sweep_folder());
   if (!here) return;
+  const pid_t init = context_.container.init_id().pid;
+  if (std::ranges::find(*here, init) == here->end() && !has_ended(context_.container.init())) look_at(init);
   for (std::size_t i = 0; i < std::min(here->size(), kMostLookedAt); ++i) look_at((*here)[i]);
 }
 

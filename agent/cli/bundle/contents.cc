@@ -29,7 +29,7 @@ constexpr std::size_t kMostText = 4u << 20;    // of the runner's own words
 constexpr std::size_t kMostRing = 64u << 20;   // of one file of measurements
 constexpr std::size_t kMostKernel = 2u << 20;  // of the kernel's log about the task
 
-void mask_text(const Secrets& secrets, std::string& text) { text = secrets.masked(std::move(text)); }
+void mask_text(const Secrets& secrets, std::string& text) { text = secrets.masked(text); }
 void mask_text(const Secrets& secrets, std::optional<std::string>& text) {
   if (text) mask_text(secrets, *text);
 }
@@ -121,10 +121,10 @@ class Contents {
       const auto runs = list_dir(logs + "/" + process);
       for (const std::string& run : runs ? *runs : std::vector<std::string>{}) {
         const std::string folder = process + "/" + run;
-        auto tail = read_log_tail(logs + "/" + folder, options_.log_bytes);
+        auto tail = read_log_tail(logs + "/" + folder, options_.log_bytes, secrets_);
         if (!tail) continue;
-        DEWAR_TRY(put(".logs/" + folder + "/stdout", secrets_.masked(std::move(tail->out))));
-        DEWAR_TRY(put(".logs/" + folder + "/stderr", secrets_.masked(std::move(tail->err))));
+        DEWAR_TRY(put(".logs/" + folder + "/stdout", tail->out));
+        DEWAR_TRY(put(".logs/" + folder + "/stderr", tail->err));
         if (!tail->index.empty()) DEWAR_TRY(put(".logs/" + folder + "/index", tail->index));
       }
     }

@@ -17,6 +17,9 @@ constexpr OutputStream kStreams[] = {OutputStream::kStdout, OutputStream::kStder
 struct Piece {
   std::string bytes;
   std::uint64_t position = 0;  ///< of the first of them in its stream
+  MaskedText masked = {};
+  /// Where in the masked stream that place is.
+  std::uint64_t moved(std::uint64_t place) const { return position + masked.moved(place - position); }
 };
 
 /// The end of a stream that has no hole in it.
@@ -51,16 +54,15 @@ void put(std::string& index, const IndexRecord& record) {
   index.append(bytes.data(), bytes.size());
 }
 
-/// The part of `record` that is about `piece`; false if there is none.
+/// The part of `record` that is about `piece`, at its masked places; false if there is none.
 bool clip(IndexRecord& record, const Piece& piece) {
   if (record.kind == IndexKind::kHead || record.kind == IndexKind::kFile) return false;
   const std::uint64_t end = record.position + (record.kind == IndexKind::kData ? record.value : 0);
   if (end < piece.position || (record.kind == IndexKind::kData && end == piece.position)) return false;
-  if (record.position < piece.position) {
-    record.value = end - piece.position;
-    record.position = piece.position;
-  }
-  return true;
+  record.position = piece.moved(std::max(record.position, piece.position));
+  if (record.kind != IndexKind::kData) return true;
+  record.value = piece.moved(end) - record.position;
+  return record.value > 0;
 }
 
 std::string index_of(const UniqueFd& folder, const Piece& out, const Piece& err) {
@@ -80,19 +82,21 @@ std::string index_of(const UniqueFd& folder, const Piece& out, const Piece& err)
 
 }  // namespace
 
-Result<LogTail> read_log_tail(const std::string& folder, std::uint64_t most) {
+Result<LogTail> read_log_tail(const std::string& folder, std::uint64_t most, const Secrets& secrets) {
   const UniqueFd fd = DEWAR_TRY(open_file(folder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   FileStarts starts(fd);
   starts.refresh();
   Piece pieces[2];
   for (const OutputStream stream : kStreams) {
     StreamFiles files(fd, stream, starts);
-    pieces[stream == OutputStream::kStderr] = tail_of(files, most);
+    Piece& piece = pieces[stream == OutputStream::kStderr];
+    piece = tail_of(files, most);
+    piece.masked = secrets.mask(piece.bytes);
   }
   LogTail tail;
   tail.index = index_of(fd, pieces[0], pieces[1]);
-  tail.out = std::move(pieces[0].bytes);
-  tail.err = std::move(pieces[1].bytes);
+  tail.out = std::move(pieces[0].masked.text);
+  tail.err = std::move(pieces[1].masked.text);
   return tail;
 }
 

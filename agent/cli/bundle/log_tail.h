@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "thermos/secrets.h"
 
 namespace dewar {
 
@@ -14,7 +15,7 @@ struct LogTail {
 };
 
 /// The last `most` bytes, or a little less so that they begin with a line, of each stream of the run whose logs are in
-/// `folder`. Errors: of open(2).
-Result<LogTail> read_log_tail(const std::string& folder, std::uint64_t most);
+/// `folder`; masked, and the index about what is there then. Errors: of open(2).
+Result<LogTail> read_log_tail(const std::string& folder, std::uint64_t most, const Secrets& secrets);
 
 }  // namespace dewar
