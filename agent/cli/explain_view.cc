@@ -13,21 +13,6 @@ constexpr std::size_t kIndent = 2, kGap = 2, kNarrowest = 40, kSparkColumns = 60
 constexpr std::array kSigns{"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
 constexpr std::array kAsciiSigns{"_", ".", ":", "-", "=", "+", "*", "#"};
 
-/// `text` in pieces of at most `columns`, cut at blanks where there are any.
-std::vector<std::string> wrapped(std::string text, std::size_t columns) {
-  constexpr Paint kPlain{};
-  std::vector<std::string> pieces;
-  while (columns_of(text) > columns) {
-    const std::size_t fits = cut_to(text, columns + 1, kPlain).size() - 1;  // the sign of the cut is one byte
-    const std::size_t blank = text.rfind(' ', fits);
-    const std::size_t end = blank == std::string::npos || blank < fits / 2 ? fits : blank;
-    pieces.push_back(text.substr(0, end));
-    text.erase(0, text[end] == ' ' ? end + 1 : end);
-  }
-  pieces.push_back(text);
-  return pieces;
-}
-
 class Page {
  public:
   Page(std::size_t width, const Paint& paint) : width_(std::max(width, kNarrowest)), paint_(paint) {}

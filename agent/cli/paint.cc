@@ -135,4 +135,18 @@ std::string cut_to(std::string_view text, std::size_t columns, const Paint& pain
   return out + (paint.utf8 ? "…" : "~");
 }
 
+std::vector<std::string> wrapped(std::string text, std::size_t columns) {
+  constexpr Paint kPlain{};
+  std::vector<std::string> pieces;
+  while (columns_of(text) > columns) {
+    const std::size_t fits = cut_to(text, columns + 1, kPlain).size() - 1;  // the sign of the cut is one byte
+    const std::size_t blank = text.rfind(' ', fits);
+    const std::size_t end = blank == std::string::npos || blank < fits / 2 ? fits : blank;
+    pieces.push_back(text.substr(0, end));
+    text.erase(0, text[end] == ' ' ? end + 1 : end);
+  }
+  pieces.push_back(text);
+  return pieces;
+}
+
 }  // namespace dewar

@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace dewar {
 
@@ -40,5 +41,8 @@ std::size_t columns_of(std::string_view text);
 
 /// The longest beginning of printable `text` that fits into `columns`, with a sign where something was cut off.
 std::string cut_to(std::string_view text, std::size_t columns, const Paint& paint);
+
+/// Printable `text` in pieces of at most `columns`, cut at blanks where there are any.
+std::vector<std::string> wrapped(std::string text, std::size_t columns);
 
 }  // namespace dewar

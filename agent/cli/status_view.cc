@@ -232,10 +232,16 @@ void add_receipt(const TaskStatus& status, const TaskRef& ref, double now, std::
   if (found == status.history.processes.end() || *ref.run >= found->second.size()) return;
   const RunHistory& run = found->second[*ref.run];
   const Usage& used = run.usage;
-  Table table{.numeric = {false, false}, .rows = {}};
-  const auto add = [&](const char* name, const std::string& text) {
-    if (!text.empty()) table.rows.push_back({{name, Tone::kFaint}, {text}});
+  constexpr std::size_t kNames = 15;  // columns, with what is left free on both sides
+  const auto add = [&](std::string name, const std::string& text) {
+    if (text.empty()) return;
+    for (const std::string& piece : wrapped(text, std::max(width, 2 * kNames) - kNames)) {
+      name.resize(kNames - 2, ' ');
+      lines.push_back("  " + paint.tone(Tone::kFaint, name) + piece);
+      name.clear();
+    }
   };
+  add("state", std::string(to_string(run.state)));
   if (run.start_time) add("started", format_rfc3339(*run.start_time));
   if (run.stop_time) add("ended", format_rfc3339(*run.stop_time));
   add("why", printable(why(run)));
@@ -254,7 +260,6 @@ void add_receipt(const TaskStatus& status, const TaskRef& ref, double now, std::
   add("descriptors", used.descriptors_peak ? "at most " + whole(used.descriptors_peak) + " in one process" : "");
   add("waited", waits_of(used));
   add("limits", printable(run.limits));
-  for (std::string& line : table.lines(width, 2, paint)) lines.push_back(std::move(line));
 }
 
 /// "healthy: 12 checks, the last 3.2s ago: answered 200 OK"

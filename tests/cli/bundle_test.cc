@@ -227,8 +227,11 @@ processes:
   const std::vector<std::string> whole{"-o", "json", "--history", "1m"};
   json status = json::parse(told("status", "try", whole).out);
   ASSERT_EQ(told("bundle", "try", {"-o", file_, "--no-doctor"}).code, 0);
+  const std::string receipt = told("status", "try/hog#0").out;
+  EXPECT_THAT(receipt, HasSubstr("  state        KILLED\n"));
   ASSERT_TRUE(remove_tree(work_));
   EXPECT_EQ(told("explain", file_).out, task.out);
+  EXPECT_THAT(told("status", file_ + "/hog#0").out, HasSubstr(receipt.substr(receipt.find("  state  "))));
   const Said after = told("status", file_, whole);
   ASSERT_EQ(after.code, 0) << after.err;
   json in_bundle = json::parse(after.out);
