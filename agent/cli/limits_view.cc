@@ -72,4 +72,27 @@ std::vector<std::string> limits_lines(const Limits& limits) {
   return lines;
 }
 
+std::string limits_words(const Limits& limits) {
+  constexpr std::uint32_t kUsualWeight = 100;
+  std::string words;
+  const auto add = [&](bool is_one, const std::string& text) {
+    if (is_one) words += (words.empty() ? "" : ", ") + text;
+  };
+  const IoLimits& io = limits.io;
+  add(limits.cpu > 0, "cpu " + cores(limits.cpu));
+  add(limits.cpu_quota > 0, "cpu quota " + cores(limits.cpu_quota));
+  add(!limits.cpuset.empty(), "cpuset " + limits.cpuset);
+  add(limits.memory > 0, "ram " + bytes(limits.memory));
+  add(limits.memory_soft > 0, "soft limit " + bytes(limits.memory_soft));
+  add(limits.memory > 0, limits.swap > 0 ? "swap " + bytes(limits.swap) : "no swap");
+  add(limits.pids > 0, "pids " + whole(limits.pids));
+  for (const auto& [size, limit] : limits.hugetlb) add(limit > 0, "huge " + size + " " + bytes(limit));
+  add(io.weight > 0 && io.weight != kUsualWeight, "io weight " + whole(io.weight));
+  add(io.read_bps > 0, "read " + rate(io.read_bps));
+  add(io.write_bps > 0, "write " + rate(io.write_bps));
+  add(io.read_iops > 0, whole(io.read_iops) + " reads/s");
+  add(io.write_iops > 0, whole(io.write_iops) + " writes/s");
+  return words;
+}
+
 }  // namespace dewar

@@ -4,10 +4,12 @@
 #include <cmath>
 #include <cstdio>
 
+#include "agent/cli/limits_view.h"
 #include "agent/cli/sparkline.h"
 #include "agent/cli/usage_view.h"
 #include "agent/cli/words.h"
 #include "base/units.h"
+#include "thermos/limits_text.h"
 
 namespace dewar {
 namespace {
@@ -259,7 +261,8 @@ void add_receipt(const TaskStatus& status, const TaskRef& ref, double now, std::
   add("pids peak", whole(used.pids_peak));
   add("descriptors", used.descriptors_peak ? "at most " + whole(used.descriptors_peak) + " in one process" : "");
   add("waited", waits_of(used));
-  add("limits", printable(run.limits));
+  Limits limits;
+  add("limits", read_limits_text(run.limits, limits) ? limits_words(limits) : printable(run.limits));
 }
 
 /// "healthy: 12 checks, the last 3.2s ago: answered 200 OK"

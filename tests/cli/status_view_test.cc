@@ -189,7 +189,7 @@ TEST_F(StatusViewTest, ARunHasItsReceipt) {
   EXPECT_THAT(shown, HasSubstr("12.0 MB"));
   EXPECT_THAT(shown, HasSubstr("read 5.0 MB in 7 operations, wrote 0 B in 0"));
   EXPECT_THAT(shown, HasSubstr("1.50 s for disks"));
-  EXPECT_THAT(shown, HasSubstr("cpu=1.5 memory=134217728"));
+  EXPECT_THAT(shown, HasSubstr("cpu 1.5, ram 128.0 MB, no swap"));
 }
 
 TEST_F(StatusViewTest, NamesCannotSteerTheTerminal) {
