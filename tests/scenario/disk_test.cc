@@ -191,7 +191,7 @@ TEST(Disk, OutputEndsAtItsQuotaAndTheTaskGoesOn) {
 name: t
 sandbox: {log_quota: 100KB}
 processes:
-  - {name: loud, cmdline: 'yes | head -c 1M; echo done > loud'}
+  - {name: loud, cmdline: 'yes | head -c 4M; echo done > loud'}  # more than a pipe holds: then it has been read
   - {name: late, cmdline: 'until [ -e loud ]; do sleep 0.1; done; echo late'}
 )yaml");
   const TaskHistory end = task.run();
