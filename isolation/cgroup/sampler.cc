@@ -201,7 +201,8 @@ void Sampler::read_amount(File file, Amount& value) {
 
 const Usage& Sampler::look(Depth depth) {
   read_first();
-  if (depth == Depth::kAll || !unchanged_) {
+  const bool whole = depth == Depth::kAll || !unchanged_;
+  if (whole) {
     if (!unified_) read_cpu_split();
     read_throttling();
     read_memory();
@@ -210,7 +211,6 @@ const Usage& Sampler::look(Depth depth) {
     read_pressure(kMemoryPressure, usage_.memory_some_us, usage_.memory_full_us);
     read_pressure(kIoPressure, usage_.io_some_us, usage_.io_full_us);
     read_members();
-    if (depth != Depth::kUsual) read_descriptors();
     if (net_dev_) read_network();
   } else if (depth == Depth::kWaiting) {
     // Its pages are written; it hangs on a disk; packets come in.
@@ -219,6 +219,9 @@ const Usage& Sampler::look(Depth depth) {
     read_pressure(kIoPressure, usage_.io_some_us, usage_.io_full_us);
     if (net_dev_) read_network();
   }
+  // Also of a group that has opened some since they were counted, and sleeps by now.
+  uncounted_ = uncounted_ || whole;
+  if (depth != Depth::kUsual && std::exchange(uncounted_, false)) read_descriptors();
   ran_ = ran_ || !unchanged_;
   if (depth == Depth::kWaiting && !std::exchange(ran_, false)) kept_ = {};
   return usage_;

@@ -37,7 +37,7 @@ class Sampler {
 
   enum class Depth {
     kUsual,    ///< all but processes and descriptors, if CPU time or memory have changed
-    kMembers,  ///< these too
+    kMembers,  ///< these too, if anything has changed since they were looked at
     kWaiting,  ///< these too; and if nothing has changed, what the kernel does for a group that does not run
     kAll,      ///< whether anything has changed or not
   };
@@ -100,6 +100,7 @@ class Sampler {
   std::int64_t v1_cpu_ns_ = -1;
   Usage usage_;
   bool unchanged_ = false, ran_ = false;  // ran_: since the last look of kWaiting
+  bool uncounted_ = false;                // it ran since its descriptors were counted
 };
 
 }  // namespace dewar

@@ -316,6 +316,25 @@ TEST_F(CgroupTest, WhatASamplerSaysLastIsWhatTheKernelSaysAndStands) {
   }
 }
 
+TEST_F(CgroupTest, DescriptorsOfWhatSleepsByNowAreCounted) {
+  for (const CgroupLayout& layout : layouts()) {
+    ScratchGroup task(layout, "t");
+    const auto leaf = task->create_leaf("a");
+    const pid_t waiting = start_testcase(*leaf, {"wait"});
+    Sampler sampler(leaf->sampled());
+    EXPECT_TRUE(eventually([&] {
+      sampler.look(Sampler::Depth::kUsual);
+      return sampler.unchanged() && sampler.last().cpu_us() > 0;
+    }));
+    const Usage used = sampler.look(Sampler::Depth::kMembers);
+    EXPECT_TRUE(sampler.unchanged());
+    EXPECT_EQ(used.processes, 1);
+    EXPECT_GE(used.descriptors_peak, 3);
+    ASSERT_TRUE(leaf->kill_all(30000));
+    EXPECT_EQ(wait_for(waiting), -SIGKILL);
+  }
+}
+
 TEST_F(CgroupTest, ATasksCpuTimeOutlivesItsLeaves) {
   ScratchGroup task(layout(), "t");
   auto leaf = task->create_leaf("a");
