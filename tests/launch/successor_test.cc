@@ -209,8 +209,7 @@ TEST_F(SuccessorTest, TwoHundredKillsAtRandomLoseNothingUnsaid) {
     for (const char* name : {"stdout.3", "stdout.2", "stdout.1", "stdout"}) text += log(name);
     expect_all_lines(text, sure, gaps[0].position, gaps[0].value);
     const auto data = records(IndexKind::kData);
-    ASSERT_FALSE(data.empty());
-    std::uint64_t end = 0;
+    std::uint64_t end = 0;  // all there was may have been in the dead pump's hands
     for (const IndexRecord& record : data) {
       EXPECT_EQ(record.position, end) << "no byte is without a record, none has two";
       end = record.position + record.value;

@@ -52,10 +52,10 @@ resources: {cpu: 0.5, ram: 128MB}
 processes:
 - name: burn
   cmdline: |
-    burn() { for ((i = 0; i < 50000; i++)); do :; done; }
+    burn() { for ((i = 0; i < 20000; i++)); do :; done; }
     burn
     ( burn )
-    ( setsid bash -c 'for ((i = 0; i < 50000; i++)); do :; done; times >daemon; mv daemon daemon.done' & )
+    ( setsid bash -c 'for ((i = 0; i < 20000; i++)); do :; done; times >daemon; mv daemon daemon.done' & )
     until [ -e daemon.done ]; do sleep 0.05; done
     times >own
 )yaml");
