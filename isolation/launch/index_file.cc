@@ -43,11 +43,7 @@ Result<void> IndexFile::open_segment() {
   }
   inode_ = info.st_ino;
   file_ = std::move(file);
-  if (size_ == 0) {
-    begin_segment();
-  } else {
-    write_files();  // one that had only begun may not tell of all
-  }
+  write_files();  // also into one that had only begun: it may not tell of all
   return {};
 }
 
@@ -96,14 +92,28 @@ std::optional<std::uint64_t> IndexFile::start_of(std::uint64_t inode) const {
   return found == files_.end() ? std::nullopt : std::optional(found->position);
 }
 
-void IndexFile::begin_segment() {
-  write({IndexKind::kHead, OutputStream::kStdout, GapReason::kNone, time_, number_++, kIndexVersion});
-  write_files();
+/// At once, behind a head where there is none: a reader of a new segment need not know what older ones told of.
+void IndexFile::write_files() {
+  std::string records;
+  const auto add = [&](const IndexRecord& record) {
+    const auto bytes = encode_index_record(record);
+    records.append(bytes.data(), bytes.size());
+  };
+  if (size_ == 0) add({IndexKind::kHead, OutputStream::kStdout, GapReason::kNone, time_, number_++, kIndexVersion});
+  for (const File& file : files_)
+    add({IndexKind::kFile, file.stream, GapReason::kNone, time_, file.position, file.inode});
+  append(records);
 }
 
-void IndexFile::write_files() {
-  for (const File& file : files_)
-    write({IndexKind::kFile, file.stream, GapReason::kNone, time_, file.position, file.inode});
+void IndexFile::append(std::string_view records) {
+  if (!file_) return;
+  const ssize_t n = retry_eintr([&] { return ::write(file_.get(), records.data(), records.size()); });
+  if (n == static_cast<ssize_t>(records.size())) {
+    size_ += records.size();
+    quota_->charge(records.size());
+  } else if (n > 0) {
+    (void)!::ftruncate(file_.get(), static_cast<off_t>(size_));
+  }
 }
 
 void IndexFile::rotate() {
@@ -135,16 +145,9 @@ void IndexFile::write(IndexRecord record) {
   record.time = time_ = std::max(time_, record.time);
   if (record.kind == IndexKind::kData) ends_[place(record.stream)] = record.position + record.value;
   if (record.kind == IndexKind::kData || record.kind == IndexKind::kEnd) in_gap_[place(record.stream)] = false;
-  if (!file_) return;
   const auto bytes = encode_index_record(record);
-  const ssize_t n = retry_eintr([&] { return ::write(file_.get(), bytes.data(), bytes.size()); });
-  if (n == static_cast<ssize_t>(bytes.size())) {
-    size_ += bytes.size();
-    quota_->charge(bytes.size());
-  } else if (n > 0) {
-    (void)!::ftruncate(file_.get(), static_cast<off_t>(size_));
-  }
-  if (size_ >= kIndexSegmentSize && record.kind != IndexKind::kHead && record.kind != IndexKind::kFile) rotate();
+  append({bytes.data(), bytes.size()});
+  if (size_ >= kIndexSegmentSize && record.kind != IndexKind::kFile) rotate();
 }
 
 void IndexFile::file(OutputStream stream, std::uint64_t position, std::uint64_t inode) {

@@ -62,8 +62,8 @@ class IndexFile {
   void close_ranks();
   void learn();
   void learn_from(const std::string& bytes);
-  void begin_segment();
   void write_files();
+  void append(std::string_view records);
   void rotate();
   void remove_segments();
   void write(IndexRecord record);

@@ -47,10 +47,7 @@ std::string packed_log(const ArchiveHead& head, const std::string& content, std:
 
 FakePump::FakePump(std::string folder, bool with_index) : folder_(std::move(folder)), with_index_(with_index) {
   EXPECT_TRUE(make_dirs(folder_));
-  if (with_index_) {
-    index_ = *open_file(folder_ + "/index", O_RDWR | O_CREAT | O_TRUNC);
-    put({.kind = IndexKind::kHead, .time = 0, .position = segment_, .value = kIndexVersion});
-  }
+  if (with_index_) open_index();
   for (const OutputStream stream : kBoth) open(stream);
 }
 
@@ -58,12 +55,20 @@ std::string FakePump::path(OutputStream stream, std::size_t number) const {
   return folder_ + "/" + std::string(file_name(stream)) + (number == 0 ? "" : "." + std::to_string(number));
 }
 
+void FakePump::put(std::span<const IndexRecord> records) {
+  std::string all;
+  for (const IndexRecord& record : records) {
+    const auto bytes = encode_index_record(record);
+    all.append(bytes.data(), bytes.size());
+  }
+  EXPECT_EQ(::pwrite(index_.get(), all.data(), all.size(), static_cast<off_t>(index_size_)),
+            static_cast<ssize_t>(all.size()));
+  index_size_ += all.size();
+}
+
 void FakePump::put(const IndexRecord& record) {
   if (!with_index_) return;
-  const auto bytes = encode_index_record(record);
-  EXPECT_EQ(::pwrite(index_.get(), bytes.data(), bytes.size(), static_cast<off_t>(index_size_)),
-            static_cast<ssize_t>(bytes.size()));
-  index_size_ += bytes.size();
+  put({&record, 1});
   if (record.kind != IndexKind::kHead && record.kind != IndexKind::kFile) records_.push_back(record);
 }
 
@@ -140,16 +145,23 @@ void FakePump::rotate_index() {
   }
   ::rename((folder_ + "/index").c_str(), (folder_ + "/index.1").c_str());
   ++segments_;
+  ++segment_;
+  open_index();
+}
+
+void FakePump::open_index() {
   index_ = *open_file(folder_ + "/index", O_RDWR | O_CREAT | O_TRUNC);
   index_size_ = 0;
-  put({.kind = IndexKind::kHead, .time = 0, .position = ++segment_, .value = kIndexVersion});
+  std::vector<IndexRecord> records{{.kind = IndexKind::kHead, .time = 0, .position = segment_, .value = kIndexVersion}};
   for (const OutputStream stream : kBoth) {
     for (std::size_t i = 0; i < of(stream).files.size(); ++i) {
       const File& file = of(stream).files[i];
       if (!exists(path(stream, of(stream).files.size() - 1 - i))) continue;
-      put({.kind = IndexKind::kFile, .stream = stream, .time = 0, .position = file.start, .value = file.inode});
+      records.push_back(
+          {.kind = IndexKind::kFile, .stream = stream, .time = 0, .position = file.start, .value = file.inode});
     }
   }
+  put(records);
 }
 
 void FakePump::tear_index() { EXPECT_EQ(::pwrite(index_.get(), "torn", 4, static_cast<off_t>(index_size_)), 4); }

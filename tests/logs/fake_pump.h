@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,8 @@ class FakePump {
   const Stream& of(OutputStream stream) const { return stream == OutputStream::kStdout ? out_ : err_; }
   std::string path(OutputStream stream, std::size_t number) const;
   void open(OutputStream stream);
+  void open_index();
+  void put(std::span<const IndexRecord> records);
   void put(const IndexRecord& record);
 
   std::string folder_;

@@ -140,15 +140,34 @@ const IndexRecord* IndexReader::peek() {
 }
 
 void FileStarts::refresh() {
-  if (const ino_t now = inode_of(*folder_, "index"); now != 0 && (!fd_ || now != inode_)) {
-    take_records();  // the segment that was renamed is complete, and the new one may not repeat its files yet
-    std::uint64_t size = 0;
-    if (UniqueFd fd = open_log(*folder_, "index", inode_, size)) {
-      fd_ = std::move(fd);
-      offset_ = 0;
+  if (inode_of(*folder_, "index") != inode_ || !fd_) go_on();
+  take_records();
+}
+
+/// With the newest segment that has begun: while segments are renamed, the one before it. Of files that a segment in
+/// between told of, the inodes may be others' by now.
+void FileStarts::go_on() {
+  ino_t inode = 0;
+  UniqueFd fd;
+  for (int tries = 0; tries < kTries && !fd; ++tries) {
+    for (const char* name : {"index", "index.1"}) {
+      std::uint64_t size = 0;
+      fd = open_log(*folder_, name, inode, size);
+      if (fd && size >= kIndexRecordSize) break;
+      fd.reset();
     }
   }
-  take_records();
+  if (!fd || (fd_ && inode == inode_)) return;
+  take_records();  // of what was the newest until now
+  const auto number = head_number(fd.get());
+  if (fd_ && (!number || !number_ || *number != *number_ + 1)) {
+    starts_.clear();
+    latest_ = {0, 0};
+  }
+  fd_ = std::move(fd);
+  inode_ = inode;
+  number_ = number;
+  offset_ = 0;
 }
 
 void FileStarts::take_records() {

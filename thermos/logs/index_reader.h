@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -63,6 +64,8 @@ class FileStarts {
   explicit FileStarts(const UniqueFd& folder) : folder_(&folder) {}
   /// Reads what has come.
   void refresh();
+  /// Is there an index that could tell?
+  bool exist() const { return fd_.get() >= 0; }
   std::optional<std::uint64_t> of(OutputStream stream, ino_t inode) const;
   /// The file that the stream went on with last; 0: not known.
   ino_t latest(OutputStream stream) const { return latest_[stream == OutputStream::kStderr]; }
@@ -73,13 +76,15 @@ class FileStarts {
     std::uint64_t position;
   };
   void take_records();
+  void go_on();
 
   const UniqueFd* folder_;
-  UniqueFd fd_;
+  UniqueFd fd_;  ///< the newest segment
   ino_t inode_ = 0;
+  std::optional<std::uint64_t> number_;
   std::uint64_t offset_ = 0;
   std::map<ino_t, Start> starts_;
-  ino_t latest_[2] = {0, 0};
+  std::array<ino_t, 2> latest_ = {0, 0};
 };
 
 /// The number of a rotated file, "stdout.12" for "stdout"; 0 for the name itself; nothing if it is another's.

@@ -12,7 +12,8 @@
 namespace dewar {
 namespace {
 
-constexpr int kTries = 16;  // while files are renamed under our hands
+constexpr int kMostLooks = 4000;  // while somebody goes on renaming files
+constexpr int kSameLooks = 16;  // at files that nobody changes: whoever began to has been killed, or waits for the CPU
 constexpr std::string_view kCompressed = ".zst";
 
 }  // namespace
@@ -41,6 +42,7 @@ std::vector<StreamFiles::File> StreamFiles::list() {
       const ino_t latest = starts_->latest(stream_);
       if (file.number != 0 || latest == 0 || latest == file.inode) file.start = starts_->of(stream_, file.inode);
     }
+    file.told = file.start.has_value();
     files.push_back(std::move(file));
   }
   std::ranges::sort(files, [](const File& a, const File& b) {
@@ -81,23 +83,35 @@ bool StreamFiles::fits(const std::vector<File>& files) {
   return true;
 }
 
+/// Whether what was seen fits together: only then may something be missing from it.
+bool StreamFiles::look() {
+  starts_->refresh();
+  files_ = list();
+  const auto now = list_folder(*folder_, "log folder");
+  const bool still = !now || *now == names_;  // else the oldest may have been missed under its old name
+  const bool known =
+      !starts_->exist() || std::ranges::all_of(files_, [](const File& file) { return file.told || file.damaged; });
+  place(files_);
+  return still && known && fits(files_);
+}
+
+/// Whether to look again at what does not fit together.
+bool StreamFiles::Patience::again(const std::vector<File>& files) {
+  ::sched_yield();
+  same_ = files == last_ ? same_ + 1 : 0;
+  last_ = files;
+  return ++looks_ < kMostLooks && same_ < kSameLooks;
+}
+
 void StreamFiles::scan() {
-  for (int tries = 0; tries < kTries; ++tries) {
-    starts_->refresh();
-    files_ = list();
-    const auto now = list_folder(*folder_, "log folder");
-    if (tries + 1 < kTries && now && *now != names_) continue;  // the oldest may have been missed under its old name
-    const bool known = starts_->latest(stream_) == 0 ||
-                       std::ranges::all_of(files_, [](const File& file) { return file.start || file.damaged; });
-    place(files_);
-    if (known && fits(files_)) return;
-    ::sched_yield();
+  for (Patience patience; !look() && patience.again(files_);) {
   }
 }
 
 bool StreamFiles::open(const File& file) {
   if (open_inode_ == file.inode && (fd_ || archive_)) {
     open_start_ = *file.start;
+    open_told_ = file.told;
     return true;
   }
   ino_t inode = 0;
@@ -115,6 +129,7 @@ bool StreamFiles::open(const File& file) {
   }
   open_inode_ = inode;
   open_start_ = *file.start;
+  open_told_ = file.told;
   return true;
 }
 
@@ -136,24 +151,24 @@ std::size_t StreamFiles::read_open(std::uint64_t position, char* to, std::size_t
   if (n <= 0) return 0;
   // A file that is begun anew under its old inode is told of before it has bytes.
   starts_->refresh();
-  return starts_->of(stream_, open_inode_).value_or(open_start_) == open_start_ ? static_cast<std::size_t>(n) : 0;
+  const auto start = starts_->of(stream_, open_inode_);
+  return start == open_start_ || (!start && !open_told_) ? static_cast<std::size_t>(n) : 0;
 }
 
 StreamFiles::Bytes StreamFiles::read(std::uint64_t position, char* to, std::size_t size) {
   if (const std::size_t n = read_open(position, to, size); n > 0) return {.size = n};
-  for (int tries = 0; tries < kTries; ++tries) {
-    scan();
+  for (Patience patience;;) {
+    bool whole = look();
     const auto behind = std::ranges::upper_bound(files_, position, {}, [](const File& file) { return *file.start; });
-    if (behind != files_.begin()) {
-      const File& file = *(behind - 1);
-      if (!open(file)) continue;
+    if (behind != files_.begin() && (whole || (behind - 1)->told)) {
+      whole = open(*(behind - 1)) && whole;
       if (const std::size_t n = read_open(position, to, size); n > 0) return {.size = n};
     }
+    if (!whole && patience.again(files_)) continue;
     if (behind == files_.end()) return {.damaged = damaged_};
     // What it has in front of the next file cannot be read, or is in no file.
     return {.resume = *behind->start, .damaged = damaged_};
   }
-  return {.damaged = damaged_};
 }
 
 std::uint64_t StreamFiles::begin() {

@@ -38,8 +38,20 @@ class StreamFiles {
     std::optional<std::uint64_t> start = {};
     std::uint64_t size = 0;
     bool damaged = false;
+    bool told = false;  ///< the index or its own head tells its start, which is not concluded from its neighbours
+    bool operator==(const File&) const = default;
+  };
+  /// How long to look again at files that are being renamed.
+  class Patience {
+   public:
+    bool again(const std::vector<File>& files);
+
+   private:
+    std::vector<File> last_;
+    int looks_ = 0, same_ = 0;
   };
   void scan();
+  bool look();
   std::vector<File> list();
   void place(std::vector<File>& files);
   static bool fits(const std::vector<File>& files);
@@ -49,13 +61,14 @@ class StreamFiles {
   const UniqueFd* folder_;
   OutputStream stream_;
   FileStarts* starts_;
-  std::vector<File> files_;         ///< by their start, as of the last scan
+  std::vector<File> files_;         ///< by their start, as of the last look
   std::vector<std::string> names_;  ///< in the folder, then
   bool damaged_ = false;
   UniqueFd fd_;  ///< of the open file, if it is not compressed
   std::optional<Archive> archive_;
   ino_t open_inode_ = 0;
   std::uint64_t open_start_ = 0;
+  bool open_told_ = false;
 };
 
 }  // namespace dewar
