@@ -254,8 +254,8 @@ Result<void> point_latest_at(const std::string& runs_folder, const std::string& 
 }
 
 Result<PreparedRun> take_over(const std::string& run_folder, const TaskSpec& task, const RunRequest& request) {
-  const std::string bytes = DEWAR_TRY(read_file(run_folder + "/runner.spec"));
-  RunnerSpec spec = DEWAR_TRY(decode_runner_spec(bytes).context(run_folder + "/runner.spec"));
+  RunnerSpec spec = DEWAR_TRY(read_runner_spec(run_folder));
+  const std::string before = encode_runner_spec(spec);
   const std::string user = !request.user.empty() ? request.user : !task.user.empty() ? task.user : kDefaultUser;
   if (spec.source != source_of(task, user))
     return fail(std::errc::file_exists, "task '" + request.task_id + "' was run from another file in " +
@@ -266,7 +266,7 @@ Result<PreparedRun> take_over(const std::string& run_folder, const TaskSpec& tas
   DEWAR_TRY(fill_in_host(spec, request));
   const std::string now = encode_runner_spec(spec);
   DEWAR_TRY(write_fetch_requests(spec));
-  if (now != bytes) DEWAR_TRY(replace_file(run_folder + "/runner.spec", now, 0600));
+  if (now != before) DEWAR_TRY(replace_file(run_folder + "/runner.spec", now, 0600));
   return PreparedRun{std::move(spec), true};
 }
 

@@ -55,4 +55,14 @@ Result<RunnerSpec> decode_runner_spec(std::string_view bytes) {
   return spec;
 }
 
+Result<RunnerSpec> read_runner_spec(const std::string& run_folder) {
+  const std::string file = run_folder + "/runner.spec";
+  const std::string bytes = DEWAR_TRY(read_file(file));
+  // It is not worth a wait for the disk at each start: what a host has lost, it does not run any more either.
+  if (bytes.empty())
+    return fail(std::errc::bad_message, file + ": it is empty, since the host went down when the task had hardly " +
+                                            "started; choose another task id, or remove " + run_folder);
+  return decode_runner_spec(bytes).context(file);
+}
+
 }  // namespace dewar

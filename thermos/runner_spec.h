@@ -64,5 +64,7 @@ std::vector<std::string> disk_folders(const RunnerSpec& spec);
 std::string encode_runner_spec(const RunnerSpec& spec);
 /// Errors: EBADMSG, with the words what does not fit.
 Result<RunnerSpec> decode_runner_spec(std::string_view bytes);
+/// The spec of the task whose run folder this is. Errors name the file: of open(2) and read(2), or EBADMSG.
+Result<RunnerSpec> read_runner_spec(const std::string& run_folder);
 
 }  // namespace dewar

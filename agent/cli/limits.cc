@@ -79,8 +79,7 @@ ExitCode run_limits(const LimitsOptions& options) {
   if (!task) return refuse(task.error().message(), not_found_code(task.error()));
   if (!task->process.empty())
     return refuse("limits are those of the whole task: leave out the process", ExitCode::kUsage);
-  const auto bytes = read_file(task->run_folder + "/runner.spec");
-  const auto spec = bytes ? decode_runner_spec(*bytes) : Result<RunnerSpec>(Failure{bytes.error()});
+  const auto spec = read_runner_spec(task->run_folder);
   if (!spec) return refuse(spec.error().message(), ExitCode::kNotFound);
   const auto group = Cgroup::find(spec->cgroups, spec->container_id);
   if (!group) return refuse("task '" + task->task_id + "' does not run now", ExitCode::kNotFound);

@@ -237,8 +237,7 @@ std::vector<std::string> process_names(const std::string& run_folder) {
   const auto add = [&](const std::string& name) {
     if (std::ranges::find(names, name) == names.end()) names.push_back(name);
   };
-  const auto bytes = read_file(run_folder + "/runner.spec");
-  if (const auto spec = bytes ? decode_runner_spec(*bytes) : Result<RunnerSpec>(Failure{bytes.error()}))
+  if (const auto spec = read_runner_spec(run_folder))
     for (const auto& process : spec->plan.processes) add(process.name);
   if (const auto logs = list_dir(run_folder + "/.logs"))
     for (const std::string& name : *logs) add(name);

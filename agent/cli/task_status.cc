@@ -43,8 +43,7 @@ void read_runs(TaskStatus& status, Duration span) {
 Result<TaskStatus> read_status(const TaskRef& ref, Duration span, double now) {
   TaskStatus status;
   status.run_folder = ref.run_folder;
-  const std::string bytes = DEWAR_TRY(read_file(ref.run_folder + "/runner.spec"));
-  const RunnerSpec spec = DEWAR_TRY(decode_runner_spec(bytes).context(ref.run_folder));
+  const RunnerSpec spec = DEWAR_TRY(read_runner_spec(ref.run_folder));
   status.view = view_of(spec);
   status.view.sandbox = ref.run_folder + "/sandbox";
   status.view.log_folder = ref.run_folder + "/.logs";

@@ -5,6 +5,7 @@
 
 #include "base/crc32c.h"
 #include "base/encoding.h"
+#include "tests/support/temp_folder.h"
 
 namespace dewar {
 namespace {
@@ -88,6 +89,18 @@ TEST(RunnerSpec, DamagedOrCutAnywhereIsRefusedInWords) {
   EXPECT_THAT(refusal(bytes.substr(0, 3)), HasSubstr("ends within its header"));
   EXPECT_THAT(refusal("XXXX" + bytes.substr(4)), HasSubstr("does not begin with 'DWRS'"));
   EXPECT_THAT(refusal(bytes + "x"), HasSubstr("bytes where"));
+}
+
+TEST(RunnerSpec, ThatTheHostHasLostIsToldWithWhatToDo) {
+  const TempFolder run;
+  EXPECT_EQ(read_runner_spec(run.path()).error().code, std::errc::no_such_file_or_directory);
+  ASSERT_TRUE(replace_file(run / "runner.spec", ""));
+  const Error lost = read_runner_spec(run.path()).error();
+  EXPECT_EQ(lost.code, std::errc::bad_message);
+  EXPECT_THAT(lost.message(), HasSubstr(run / "runner.spec: it is empty, since the host went down"));
+  EXPECT_THAT(lost.message(), HasSubstr("choose another task id, or remove " + run.path()));
+  ASSERT_TRUE(replace_file(run / "runner.spec", encode_runner_spec(sample())));
+  EXPECT_EQ(read_runner_spec(run.path())->task_id, "web-1");
 }
 
 TEST(RunnerSpec, OfAnotherVersionIsNamedAsSuch) {

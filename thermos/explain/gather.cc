@@ -59,8 +59,7 @@ std::string encode_moment(const Evidence& evidence) {
 }
 
 Result<Evidence> gather_evidence(const std::string& run_folder) {
-  const std::string bytes = DEWAR_TRY(read_file(run_folder + "/runner.spec"));
-  RunnerSpec spec = DEWAR_TRY(decode_runner_spec(bytes));
+  RunnerSpec spec = DEWAR_TRY(read_runner_spec(run_folder));
   Evidence evidence;
   evidence.task_id = spec.task_id;
   evidence.history = DEWAR_TRY(read_history(run_folder + "/checkpoints", spec.task_id));

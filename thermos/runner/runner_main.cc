@@ -47,10 +47,11 @@ int main(int argc, char** argv) {
       return complain(dewar::RunnerExit::kInternal, "unexpected argument '" + word + "'\n" + kUsage);
     }
   }
-  const auto bytes = dewar::read_file(run_folder + "/runner.spec");
-  if (!bytes) return complain(dewar::RunnerExit::kInternal, bytes.error().message());
-  auto spec = dewar::decode_runner_spec(*bytes);
-  if (!spec) return complain(dewar::RunnerExit::kInvalidTask, run_folder + "/runner.spec: " + spec.error().message());
+  auto spec = dewar::read_runner_spec(run_folder);
+  if (!spec) {
+    const bool unfit = spec.error().code == std::errc::bad_message;
+    return complain(unfit ? dewar::RunnerExit::kInvalidTask : dewar::RunnerExit::kInternal, spec.error().message());
+  }
   if (auto joined = dewar::join_supervisors(spec->cgroups); !joined)
     return complain(dewar::RunnerExit::kInternal, joined.error().message());
   // Once for all launchers, which would otherwise do it themselves (isolation/launch/own_program.h).

@@ -186,8 +186,7 @@ class Contents {
 }  // namespace
 
 Result<void> write_contents(const std::string& run_folder, const BundleOptions& options, const TakeFile& take) {
-  const std::string bytes = DEWAR_TRY(read_file(run_folder + "/runner.spec"));
-  return Contents(run_folder, options, take, DEWAR_TRY(decode_runner_spec(bytes))).write();
+  return Contents(run_folder, options, take, DEWAR_TRY(read_runner_spec(run_folder))).write();
 }
 
 }  // namespace dewar
