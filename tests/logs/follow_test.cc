@@ -6,6 +6,7 @@
 #include <random>
 #include <thread>
 
+#include "base/files.h"
 #include "tests/logs/fake_pump.h"
 #include "tests/support/temp_folder.h"
 #include "thermos/checkpoint.h"
@@ -130,6 +131,36 @@ TEST_F(FollowTest, NewRunsAndProcessesAreFoundAndOldFilesWithoutIndexToo) {
   other.rotate(kStderr, 3);
   other.write(kStderr, "rotated\n", 3);
   EXPECT_EQ(await(*reader).second, "rotated");
+}
+
+// The file is the same one, emptied: only the index tells that its bytes are others by now.
+TEST_F(FollowTest, WhileTheIndexIsRotatedTheSegmentBeforeIsBelieved) {
+  for (const bool begun : {false, true}) {
+    TempFolder run;
+    FakePump pump(run / ".logs/p/0");
+    LogQuery query;
+    query.follow = true;
+    const auto reader = *LogReader::open(run.path(), "t", query);
+    pump.write(kStdout, "one\n", 1);
+    EXPECT_EQ(await(*reader).second, "one");
+    pump.rotate_index();
+    pump.write(kStdout, "two\n", 2);
+    pump.begin_anew(kStdout);
+    pump.write(kStdout, "three\n", 3);
+    const std::string index = pump.folder() + "/index";
+    ASSERT_EQ(::rename((index + ".1").c_str(), (index + ".2").c_str()), 0);
+    ASSERT_EQ(::rename(index.c_str(), (index + ".1").c_str()), 0);
+    if (begun) {
+      ASSERT_TRUE(replace_file(index, ""));
+    }
+    const LogItem gap = await(*reader).first;
+    EXPECT_EQ(gap.kind, LogItem::Kind::kGap);
+    EXPECT_EQ(gap.position, 4u);
+    EXPECT_EQ(gap.missing, 4u);
+    const auto [line, text] = await(*reader);
+    EXPECT_EQ(text, "three");
+    EXPECT_EQ(line.position, 8u);
+  }
 }
 
 TEST_F(FollowTest, ASecondReaderGoesOnBehindTheCursorOfTheFirst) {
