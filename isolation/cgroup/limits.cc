@@ -68,9 +68,10 @@ Result<void> plan_knob(const Knob& knob, CgroupVersion version, const std::strin
   for (const std::string& key : keys_of(knob, limits, !first)) {
     if (folder.empty()) {
       if (!knob.wanted(limits, key)) continue;
-      return fail(std::errc::not_supported, std::string(knob.what) + ": this host has no cgroup controller '" +
+      return fail(std::errc::not_supported, std::string(knob.what) + ": there is no cgroup controller '" +
                                                 knob.controller +
-                                                "' (see /proc/cgroups): enable it or leave the limit out");
+                                                "' for tasks here (dewar doctor tells why): enable or delegate it, or "
+                                                "leave the limit out");
     }
     if (form.file == nullptr || (first && form.text(limits, key) == form.text({}, key))) continue;
     DEWAR_TRY(plan_file(knob, version, folder, key, limits, writes));

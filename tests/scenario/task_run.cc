@@ -171,12 +171,13 @@ TaskHistory TaskRun::run() {
   return wait_end();
 }
 
-void TaskRun::wait_file(const std::string& name) const {
+bool TaskRun::wait_file(const std::string& name) const {
   for (int left = kPatienceMs / 5; left > 0; --left) {
-    if (exists(sandbox() + "/" + name)) return;
+    if (exists(sandbox() + "/" + name)) return true;
     ::poll(nullptr, 0, 5);
   }
-  ADD_FAILURE() << "waited in vain for " << name;
+  ADD_FAILURE() << "waited in vain for " << name << "; the runner's log:\n" << runner_log();
+  return false;
 }
 
 int TaskRun::wait_exit() {

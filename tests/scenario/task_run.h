@@ -44,7 +44,7 @@ class TaskRun {
   /// Waits for the terminal state and the runner's exit, and compares the live history with the replayed file's.
   TaskHistory wait_end();
   /// Waits until a process has made `name` in the sandbox; fails the test after 60 s.
-  void wait_file(const std::string& name) const;
+  bool wait_file(const std::string& name) const;
   /// Waits for the runner's exit only; its exit code, or minus a signal.
   int wait_exit();
 
