@@ -96,4 +96,29 @@ void JsonWriter::quote(std::string_view text) {
   text_ += '"';
 }
 
+std::string indented(std::string_view json) {
+  std::string out;
+  std::size_t depth = 0;
+  bool in_text = false;
+  const auto new_line = [&] { out.append(1, '\n').append(2 * depth, ' '); };
+  for (std::size_t i = 0; i < json.size(); ++i) {
+    const char c = json[i], next = i + 1 < json.size() ? json[i + 1] : '\0';
+    const bool closes = c == '}' || c == ']', opens = c == '{' || c == '[';
+    if (in_text || c == '"') {
+      out += c;
+      if (c == '\\' && next != '\0') out += json[++i];
+      if (c == '"') in_text = !in_text;
+      continue;
+    }
+    const bool empty = closes && i > 0 && (json[i - 1] == '{' || json[i - 1] == '[');
+    if (closes && depth > 0) --depth;
+    if (closes && !empty) new_line();
+    out += c;
+    if (c == ':') out += ' ';
+    if (opens) ++depth;
+    if (c == ',' || (opens && next != '}' && next != ']')) new_line();
+  }
+  return out;
+}
+
 }  // namespace dewar

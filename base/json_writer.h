@@ -59,4 +59,7 @@ class JsonWriter {
   bool pretty_;
 };
 
+/// JSON that a writer has made on one line, as Style::kPretty writes it.
+std::string indented(std::string_view json);
+
 }  // namespace dewar

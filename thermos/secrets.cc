@@ -47,6 +47,14 @@ bool is_secret(const SandboxSpec& sandbox, const std::string& name) {
 
 std::string name_of(const std::string& entry) { return entry.substr(0, entry.find('=')); }
 
+/// Where `value` was given as `name` in the task's JSON; what is too short to look for is masked there too.
+void mask_given(std::string& json, const std::string& name, const std::string& value) {
+  const std::string key = "\"" + in_json(name) + "\":\"", given = key + in_json(value) + "\"";
+  const std::string shown = key + std::string(kMask) + "\"";
+  for (std::size_t at = json.find(given); at != std::string::npos; at = json.find(given, at + shown.size()))
+    json.replace(at, given.size(), shown);
+}
+
 }  // namespace
 
 bool is_secret_name(std::string_view name) {
@@ -144,8 +152,12 @@ Secrets secrets_of(const RunnerSpec& spec) {
 
 RunnerSpec masked(RunnerSpec spec, const Secrets& secrets) {
   const auto mask = [&](std::string& text) { text = secrets.masked(text); };
+  const auto mask_whole = [&](const std::string& name, std::string& value) {
+    mask_given(spec.task_json, name, value);
+    value = kMask;
+  };
   for (auto& [name, value] : spec.sandbox.environment)
-    is_secret(spec.sandbox, name) ? void(value = kMask) : mask(value);
+    is_secret(spec.sandbox, name) ? mask_whole(name, value) : mask(value);
   for (std::string& entry : spec.preserved_environment) {
     if (is_secret(spec.sandbox, name_of(entry))) entry = name_of(entry) + "=" + std::string(kMask);
     mask(entry);
@@ -155,7 +167,7 @@ RunnerSpec masked(RunnerSpec spec, const Secrets& secrets) {
     for (Artifact& artifact : process.fetch) {
       mask(artifact.uri);
       for (std::string& mirror : artifact.mirrors) mask(mirror);
-      for (auto& [name, value] : artifact.headers) value = kMask;
+      for (auto& [name, value] : artifact.headers) mask_whole(name, value);
     }
   }
   if (spec.health) {

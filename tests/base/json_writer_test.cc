@@ -60,6 +60,17 @@ TEST(JsonWriter, AnyBytesBecomeJsonThatAnotherParserAccepts) {
   EXPECT_TRUE(nlohmann::json::accept(written(all)));
 }
 
+TEST(JsonWriter, WhatIsOnOneLineIsIndentedAsThePrettyStyleWritesIt) {
+  const auto write = [](JsonWriter json) {
+    json.begin_object().field("a", "x\"],{:\\").key("empty").begin_array().end_array().key("none").begin_object();
+    json.end_object().key("list").begin_array().value(1).begin_object().field("b", true).end_object().value(2.5);
+    return json.end_array().end_object().take();
+  };
+  EXPECT_EQ(indented(write(JsonWriter())), write(JsonWriter(JsonWriter::Style::kPretty)));
+  EXPECT_EQ(indented(""), "");
+  EXPECT_EQ(indented("]]}\"\\"), "\n]\n]\n}\"\\") << "what is no JSON harms nothing";
+}
+
 TEST(JsonWriter, IsAsNewAfterTake) {
   JsonWriter json;
   json.begin_array().value(1);

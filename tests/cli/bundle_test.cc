@@ -60,7 +60,7 @@ constexpr const char* kTask = R"yaml(
 name: t
 max_failures: 0
 sandbox:
-  environment: {DB_PASSWORD: canary-pass-1, MARKED: canary-marked-2, HOMEPAGE: "http://u:canary-user-3@h/"}
+  environment: {DB_PASSWORD: canary-pass-1, PIN_KEY: x7q, MARKED: canary-marked-2, HOMEPAGE: "http://u:canary-user-3@h/"}
   secrets: [MARKED]
 processes:
   - {name: fetch, cmdline: 'echo "one of fetch"; frobnicate --all', max_failures: 2, min_duration: 0}
@@ -141,6 +141,9 @@ TEST_F(BundleTest, NoSecretIsInAnyFileOfIt) {
   ASSERT_EQ(told("bundle", "try", {"-o", file_}).code, 0);
   const auto files = unpacked(file_);
   for (const auto& [name, bytes] : files) EXPECT_THAT(bytes, Not(HasSubstr("canary"))) << name;
+  for (const char* name : {"runner.spec", "checkpoints/tasks/finished/try", "bundle/task.json"})
+    EXPECT_THAT(files.at(std::string("try/") + name), Not(HasSubstr("x7q")))
+        << name << ": short, but given as a secret";
   for (const char* name :
        {"runner.spec", "events", "limits", "runner.log", "attempts/fetch.1", "checkpoints/checkpoints/try/runner",
         ".logs/leak/0/stdout", "bundle/moment", "bundle/explain.json", "bundle/report.json", "bundle/doctor.json",
@@ -150,6 +153,23 @@ TEST_F(BundleTest, NoSecretIsInAnyFileOfIt) {
   const json manifest = json::parse(files.at("try/bundle/manifest.json"));
   EXPECT_EQ(manifest["format"], "dewar bundle");
   EXPECT_EQ(manifest["files"].size() + 1, files.size());
+}
+
+// Whoever unpacks it by hand needs no Dewar to see what the task was, and in which order it ran.
+TEST_F(BundleTest, TheTaskAndItsPlanCanBeReadInIt) {
+  EXPECT_EQ(run(kTask), 1);
+  ASSERT_EQ(told("bundle", "try", {"-o", file_, "--no-doctor"}).code, 0);
+  const auto files = unpacked(file_);
+  ASSERT_TRUE(files.contains("try/bundle/plan.txt") && files.contains("try/bundle/task.json"));
+  EXPECT_EQ(files.at("try/bundle/plan.txt"), dewar_says({"plan", folder_ / "task.yaml"}, {"LC_ALL=C.UTF-8"}).out);
+  const json task = json::parse(files.at("try/bundle/task.json"));
+  EXPECT_EQ(task["processes"][0]["cmdline"], "echo \"one of fetch\"; frobnicate --all");
+  EXPECT_EQ(task["processes"][2]["min_duration"], 5) << "defaults too";
+  EXPECT_EQ(task["sandbox"]["environment"],
+            (json{{"DB_PASSWORD", "***"}, {"HOMEPAGE", "http://u:***@h/"}, {"MARKED", "***"}, {"PIN_KEY", "***"}}));
+  ASSERT_TRUE(replace_file(folder_ / "again.json", files.at("try/bundle/task.json")));
+  const Said again = dewar_says({"plan", folder_ / "again.json"}, {"LC_ALL=C.UTF-8"});
+  EXPECT_EQ(again.out, files.at("try/bundle/plan.txt")) << again.err;
 }
 
 // What a health check has said, and how the task stands, without the secrets in it.

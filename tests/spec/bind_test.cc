@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/encoding.h"
 #include "tests/spec/reading.h"
 
 namespace dewar {
@@ -139,6 +140,43 @@ sandbox:
   EXPECT_EQ(again.sandbox.secrets, std::vector<std::string>{"K"});
   EXPECT_EQ(again.sandbox.rlimits.at(0).hard, ~std::uint64_t{0});
   EXPECT_EQ(again.logger.destination, LogDestination::kNone);
+}
+
+template <class T>
+std::string encoded(T value) {
+  Encoder encoder;
+  encoder(value);
+  return encoder.take();
+}
+
+// A field that is left out here is missing in the checkpoint's task, and in what a bundle shows of it.
+TEST(TaskJson, ReadsBackEveryFieldOfTheSandbox) {
+  const TaskSpec task = task_of(R"(
+processes: [{name: p, cmdline: x}]
+resources: {cpu: 0.5, ram: 1MB, disk: 1MB}
+sandbox:
+  network: bridge
+  root: {path: /srv/image, tag: v1, writable: true}
+  user_namespace: true
+  landlock: false
+  deny_speculation: true
+  tmpfs: {/tmp: 1MB}
+  environment: {K: v}
+  rlimits: {nofile: [1, unlimited]}
+  pids: 12
+  swap: 1MB
+  cpuset: 0-1
+  memory_soft: 512KB
+  io: {weight: 50, read_bps: 1MB, write_bps: 2MB, read_iops: 3, write_iops: 4}
+  hugetlb: {2MB: 4MB}
+  oom_score_adj: 0
+  devices: [/dev/kvm, "/dev/fuse:rwm"]
+  inodes: 9
+  log_quota: 1MB
+)");
+  EXPECT_EQ(encoded(task_of(task_json(task)).sandbox), encoded(task.sandbox));
+  const TaskSpec ports = task_of(with_process("sandbox: {enforce_ports: true}"));
+  EXPECT_TRUE(task_of(task_json(ports)).sandbox.enforce_ports);
 }
 
 TEST(TaskJson, TellsTasksApartThatDifferOnlyInTheirSandboxOrService) {

@@ -68,7 +68,7 @@ TEST(Secrets, OfUrisAreUserinfoAndTellingParameters) {
 
 RunnerSpec spec() {
   RunnerSpec spec;
-  spec.task_json = R"({"environment":{"TOKEN":"value-one","MARKED":"value-two"}})";
+  spec.task_json = R"({"environment":{"TOKEN":"value-one","MARKED":"value-two","PIN_KEY":"1","PORT":"1"}})";
   spec.source = "value-one";
   spec.sandbox.environment = {{"TOKEN", "value-one"},
                               {"MARKED", "value-two"},
@@ -102,6 +102,7 @@ TEST(Secrets, AMaskedSpecHasNoneAndIsASpec) {
   const std::string bytes = encode_runner_spec(shown);
   EXPECT_EQ(bytes.find("value-"), std::string::npos);
   EXPECT_EQ(shown.sandbox.environment.at("PIN_KEY"), "***") << "however short";
+  EXPECT_EQ(shown.task_json, R"({"environment":{"TOKEN":"***","MARKED":"***","PIN_KEY":"***","PORT":"1"}})");
   EXPECT_EQ(shown.sandbox.environment.at("LANG"), "C.UTF-8");
   EXPECT_EQ(shown.preserved_environment[1], "EDITOR=vi");
 }

@@ -1,3 +1,4 @@
+#include "base/encoding.h"
 #include "base/json_writer.h"
 #include "thermos/spec/bind.h"
 #include "thermos/spec/task_fields.h"
@@ -156,10 +157,51 @@ void write_rlimits(JsonWriter& json, const std::vector<Rlimit>& limits) {
   json.end_object();
 }
 
+void write_root(JsonWriter& json, const RootImage& root) {
+  json.key("root").begin_object().field("path", root.path);
+  if (!root.tag.empty()) json.field("tag", root.tag);
+  if (root.writable) json.field("writable", true);
+  json.end_object();
+}
+
+/// Limits of its cgroup that Thermos does not know.
+void write_limits(JsonWriter& json, const Limits& limits) {
+  json.field("pids", limits.pids);
+  const auto number = [&](std::string_view key, const auto& value) {
+    if (value > 0) json.field(key, value);
+  };
+  number("cpu_quota", limits.cpu_quota), number("swap", limits.swap), number("memory_soft", limits.memory_soft);
+  if (!limits.cpuset.empty()) json.field("cpuset", limits.cpuset);
+  if (const IoLimits& io = limits.io; io.weight + io.read_bps + io.write_bps + io.read_iops + io.write_iops > 0) {
+    json.key("io").begin_object();
+    number("weight", io.weight), number("read_bps", io.read_bps), number("write_bps", io.write_bps);
+    number("read_iops", io.read_iops), number("write_iops", io.write_iops);
+    json.end_object();
+  }
+  if (limits.hugetlb.empty()) return;
+  json.key("hugetlb").begin_object();
+  for (const auto& [page, bytes] : limits.hugetlb) json.field(page, bytes);
+  json.end_object();
+}
+
+void write_walls(JsonWriter& json, const SandboxSpec& sandbox) {
+  if (!sandbox.keep_capabilities.empty()) write_texts(json, "capabilities", sandbox.keep_capabilities);
+  if (sandbox.seccomp != "default") json.field("seccomp", sandbox.seccomp);
+  std::vector<std::string> devices;
+  for (const DeviceRule& rule : sandbox.devices) devices.push_back(rule.path + ":" + rule.access);
+  if (!devices.empty()) write_texts(json, "devices", devices);
+  if (sandbox.user_namespace) json.field("user_namespace", true);
+  if (!sandbox.landlock) json.field("landlock", false);
+  if (sandbox.enforce_ports) json.field("enforce_ports", true);
+  if (sandbox.deny_speculation) json.field("deny_speculation", true);
+  if (sandbox.oom_score_adj) json.field("oom_score_adj", *sandbox.oom_score_adj);
+}
+
 /// What differs from an untouched sandbox; in the words of a task file, so that read_task() reads it back.
 void write_sandbox(JsonWriter& json, const SandboxSpec& sandbox) {
   json.key("sandbox").begin_object();
-  if (sandbox.network == Network::kNone) json.field("network", "none");
+  if (sandbox.network != Network::kHost) json.field("network", sandbox.network == Network::kNone ? "none" : "bridge");
+  if (!sandbox.root.path.empty()) write_root(json, sandbox.root);
   write_file_systems(json, sandbox);
   if (!sandbox.environment.empty()) {
     json.key("environment").begin_object();
@@ -168,22 +210,20 @@ void write_sandbox(JsonWriter& json, const SandboxSpec& sandbox) {
   }
   if (!sandbox.secrets.empty()) write_texts(json, "secrets", sandbox.secrets);
   if (!sandbox.rlimits.empty()) write_rlimits(json, sandbox.rlimits);
-  json.field("pids", sandbox.limits.pids);
-  if (sandbox.limits.cpu_quota > 0) json.field("cpu_quota", sandbox.limits.cpu_quota);
-  if (sandbox.limits.swap > 0) json.field("swap", sandbox.limits.swap);
+  write_limits(json, sandbox.limits);
   if (sandbox.disk.inodes > 0) json.field("inodes", sandbox.disk.inodes);
   if (sandbox.disk.logs > 0) json.field("log_quota", sandbox.disk.logs);
-  if (!sandbox.keep_capabilities.empty()) write_texts(json, "capabilities", sandbox.keep_capabilities);
-  if (sandbox.seccomp != "default") json.field("seccomp", sandbox.seccomp);
+  write_walls(json, sandbox);
   json.end_object();
 }
 
-bool is_untouched(const SandboxSpec& sandbox) {
-  const Limits& limits = sandbox.limits;
-  return sandbox.network == Network::kHost && sandbox.binds.empty() && sandbox.tmpfs.empty() &&
-         sandbox.environment.empty() && sandbox.secrets.empty() && sandbox.rlimits.empty() &&
-         limits.pids == kDefaultPids && limits.cpu_quota == 0 && limits.swap == 0 && sandbox.disk.inodes == 0 &&
-         sandbox.disk.logs == 0 && sandbox.keep_capabilities.empty() && sandbox.seccomp == "default";
+bool is_untouched(SandboxSpec sandbox) {
+  sandbox.limits.cpu = 0, sandbox.limits.memory = 0, sandbox.disk.bytes = 0;  // these stand under `resources`
+  SandboxSpec untouched;
+  untouched.limits.pids = kDefaultPids;
+  Encoder ours, usual;
+  ours(sandbox), usual(untouched);
+  return ours.take() == usual.take();
 }
 
 bool is_default(const LogPolicy& policy) {

@@ -7,6 +7,7 @@
 
 #include "agent/cli/bundle/log_tail.h"
 #include "agent/cli/explain_view.h"
+#include "agent/cli/plan_view.h"
 #include "agent/cli/report.h"
 #include "agent/cli/run_view.h"
 #include "base/clock.h"
@@ -66,11 +67,14 @@ std::string masked_health(HealthRecord record, const Secrets& secrets) {
 class Contents {
  public:
   Contents(const std::string& run_folder, const BundleOptions& options, const TakeFile& take, RunnerSpec spec)
-      : run_folder_(run_folder), options_(options), take_(take), secrets_(secrets_of(spec)), spec_(std::move(spec)) {}
+      : run_folder_(run_folder),
+        options_(options),
+        take_(take),
+        secrets_(secrets_of(spec)),
+        spec_(masked(std::move(spec), secrets_)) {}
 
   Result<void> write() {
-    const std::string id = spec_.task_id;
-    DEWAR_TRY(put("runner.spec", encode_runner_spec(masked(spec_, secrets_))));
+    DEWAR_TRY(put("runner.spec", encode_runner_spec(spec_)));
     DEWAR_TRY(put_records());
     for (const char* name : {"limits", "runner.log", "stdout", "stderr"}) DEWAR_TRY(put_text(name, kMostText));
     if (auto health = read_health(run_folder_))
@@ -107,8 +111,8 @@ class Contents {
   Result<void> put_records() {
     const auto mask = [&](const std::string& bytes) { return masked_stream(bytes, secrets_); };
     for (const char* stage : {"active", "finished"})
-      DEWAR_TRY(put_folder("checkpoints/tasks/" + std::string(stage),
-                           [&](const std::string& bytes) { return secrets_.masked(bytes); }));
+      DEWAR_TRY(
+          put_folder("checkpoints/tasks/" + std::string(stage), [&](const std::string&) { return spec_.task_json; }));
     DEWAR_TRY(put_folder("checkpoints/checkpoints/" + spec_.task_id, mask));
     const auto events = read_tail(run_folder_ + "/events", kMostText);
     return events ? put("events", mask(*events)) : Result<void>{};
@@ -133,6 +137,8 @@ class Contents {
 
   /// What programs and people read without Dewar at hand.
   Result<void> put_views() {
+    DEWAR_TRY(put("bundle/task.json", indented(spec_.task_json) + "\n"));
+    DEWAR_TRY(put("bundle/plan.txt", drawn_plan()));
     const Evidence evidence = DEWAR_TRY(gather_evidence(run_folder_));
     DEWAR_TRY(put("bundle/moment", encode_moment(evidence)));
     DEWAR_TRY(put("bundle/explain.json", secrets_.masked(explanation_json(explain_task(evidence)) + "\n")));
@@ -141,6 +147,14 @@ class Contents {
     DEWAR_TRY(put("bundle/report.json", secrets_.masked(report_json(view, evidence.history, true) + "\n")));
     if (!options_.doctor.empty()) DEWAR_TRY(put("bundle/doctor.json", secrets_.masked(options_.doctor)));
     return put("bundle/kernel.log", secrets_.masked(kernel_lines(evidence.history)));
+  }
+
+  std::string drawn_plan() const {
+    TaskSpec task;
+    task.name = spec_.task_name;
+    task.processes = spec_.plan.processes;
+    task.constraints = spec_.plan.constraints;
+    return secrets_.masked(draw_plan(task, Paint{.color = false, .utf8 = true}));
   }
 
   /// The kernel's lines that name the container, or one of the pids that the task's processes had.
@@ -179,7 +193,7 @@ class Contents {
   const BundleOptions& options_;
   const TakeFile& take_;
   const Secrets secrets_;
-  const RunnerSpec spec_;
+  const RunnerSpec spec_;  ///< masked
   std::vector<std::pair<std::string, std::size_t>> files_;
 };
 
