@@ -81,7 +81,8 @@ Words cpu_tight(const Lived& l) {
 Words cpu_wide(const Lived& l) {
   const double used = seconds(l.usage.cpu_us()) / std::max(l.wall_seconds, 0.1);
   if (l.limits.cpu < 1 || !l.usage.cpu_us() || used * kFarOff > l.limits.cpu) return {};
-  return "cpu " + short_number(l.limits.cpu) + " asked, " + short_number(used) + " used on average";
+  return "cpu " + short_number(l.limits.cpu) + " asked, " + (used < 0.01 ? "less than 0.01" : short_number(used)) +
+         " used on average";
 }
 
 Words pids_tight(const Lived& l) {

@@ -55,14 +55,32 @@ void add_memory(Page& page, const std::vector<MemoryPoint>& points, std::size_t 
   page.raw(std::string(kIndent + lead, ' ') + format_bytes(least.bytes) + " to " + format_bytes(most.bytes));
 }
 
+/// "60.0 MB  python3": the size is a column of its own beneath one name.
+std::string with_size(const std::string& value, std::size_t width) {
+  const std::size_t size = std::min(value.find("  "), value.size());
+  return std::string(size < value.size() && size < width ? width - size : 0, ' ') + value;
+}
+
+/// How wide the column of sizes is in the rows from `at` on that share a name.
+std::size_t size_width(const std::vector<std::pair<std::string, std::string>>& rows, std::size_t at) {
+  std::size_t width = 0;
+  do {
+    const std::size_t size = rows[at].second.find("  ");
+    if (size != std::string::npos) width = std::max(width, size);
+  } while (++at < rows.size() && rows[at].first.empty());
+  return width;
+}
+
 void add_card(Page& page, const Card& card) {
   page.title(card.title);
   std::size_t lead = 0;
   for (const auto& [name, value] : card.rows) lead = std::max(lead, columns_of(printable(name)));
   lead = std::max(lead, card.memory.size() < 2 ? lead : std::size_t{9}) + kGap;
-  for (const auto& [name, value] : card.rows) {
-    const std::string shown = printable(name);
-    page.item(shown + std::string(lead - columns_of(shown), ' '), value);
+  std::size_t width = 0;
+  for (std::size_t i = 0; i < card.rows.size(); ++i) {
+    const std::string shown = printable(card.rows[i].first);
+    if (i == 0 || !shown.empty()) width = size_width(card.rows, i);
+    page.item(shown + std::string(lead - columns_of(shown), ' '), with_size(card.rows[i].second, width));
   }
   add_memory(page, card.memory, lead);
   for (const std::string& line : card.lines) page.cut(line);

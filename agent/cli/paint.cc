@@ -135,6 +135,14 @@ std::string cut_to(std::string_view text, std::size_t columns, const Paint& pain
   return out + (paint.utf8 ? "…" : "~");
 }
 
+std::string cut_middle(std::string_view text, std::size_t columns, const Paint& paint) {
+  if (columns_of(text) <= columns) return std::string(text);
+  const std::size_t tail = columns / 3;
+  std::string out = cut_to(text, columns - tail, paint);
+  while (columns_of(text) > tail) text.remove_prefix(std::max<std::size_t>(utf8_size(text), 1));
+  return out.append(text);
+}
+
 std::vector<std::string> wrapped(std::string text, std::size_t columns) {
   constexpr Paint kPlain{};
   std::vector<std::string> pieces;

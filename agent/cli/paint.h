@@ -42,6 +42,9 @@ std::size_t columns_of(std::string_view text);
 /// The longest beginning of printable `text` that fits into `columns`, with a sign where something was cut off.
 std::string cut_to(std::string_view text, std::size_t columns, const Paint& paint);
 
+/// The same of a name, whose end often tells it from its neighbours: a sign stands for what is left out of the middle.
+std::string cut_middle(std::string_view text, std::size_t columns, const Paint& paint);
+
 /// Printable `text` in pieces of at most `columns`, cut at blanks where there are any.
 std::vector<std::string> wrapped(std::string text, std::size_t columns);
 

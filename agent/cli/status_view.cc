@@ -29,7 +29,7 @@ std::string whole(Amount amount) { return amount ? std::to_string(*amount) : "";
 std::string cpu_time(Amount microseconds) {
   if (!microseconds) return "";
   const double seconds = seconds_of(microseconds);
-  return seconds < 100 ? number("%.2f s", seconds) : age_text(seconds);
+  return seconds < 100 ? number("%.2fs", seconds) : age_text(seconds);
 }
 
 // ---- Tables: cells side by side, columns as wide as their widest cell
@@ -42,25 +42,32 @@ struct Table {
   std::vector<bool> numeric;
   std::vector<std::vector<Cell>> rows;
   std::vector<std::pair<std::size_t, std::string>> notes = {};  ///< behind row n
+  bool names_first = false;  ///< the last column is left out before a name in the first is cut
 
   /// The first column gives way when the line is too narrow; whole columns at the end are left out.
   std::vector<std::string> lines(std::size_t width, std::size_t indent, const Paint& paint) const {
     std::vector<std::size_t> widths(numeric.size());
     for (const auto& row : rows)
       for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], columns_of(row[i].text));
-    std::size_t others = indent;
-    for (std::size_t i = 1; i < widths.size(); ++i) others += widths[i] > 0 ? kGap + widths[i] : 0;
-    widths[0] = std::min(widths[0], std::max(kShortestName, width > others ? width - others : 0));
+    if (names_first && widths[0] > left_for_names(widths, width, indent)) widths.back() = 0;
+    widths[0] = std::min(widths[0], std::max(kShortestName, left_for_names(widths, width, indent)));
     std::vector<std::string> lines;
     for (std::size_t at = 0; at < rows.size(); ++at) {
       lines.push_back(line(rows[at], widths, width, indent, paint));
+      const std::string lead = std::string(indent, ' ') + (paint.utf8 ? "└ " : "` ");
       for (const auto& [row, note] : notes)
-        if (row == at) lines.push_back(paint.tone(Tone::kWarn, cut_to(note, width, paint)));
+        if (row == at) lines.push_back(paint.tone(Tone::kFaint, lead) + cut_to(note, width - indent - 2, paint));
     }
     return lines;
   }
 
  private:
+  static std::size_t left_for_names(const std::vector<std::size_t>& widths, std::size_t width, std::size_t indent) {
+    std::size_t others = indent;
+    for (std::size_t i = 1; i < widths.size(); ++i) others += widths[i] > 0 ? kGap + widths[i] : 0;
+    return width > others ? width - others : 0;
+  }
+
   std::string line(const std::vector<Cell>& row, const std::vector<std::size_t>& widths, std::size_t width,
                    std::size_t indent, const Paint& paint) const {
     std::string text(indent, ' ');
@@ -69,7 +76,8 @@ struct Table {
       if (widths[i] == 0) continue;
       const std::size_t gap = i == 0 ? 0 : kGap;
       if (used + gap + widths[i] > width) break;
-      const std::string cell = cut_to(row[i].text, widths[i], paint);
+      std::string cell = (i == 0 ? cut_middle : cut_to)(row[i].text, widths[i], paint);
+      if (i + 1 == row.size()) cell.erase(cell.find_last_not_of(' ') + 1);
       const std::size_t spare = widths[i] - columns_of(cell);
       blanks += gap + (numeric[i] ? spare : 0);
       used += gap + widths[i];
@@ -121,11 +129,13 @@ Table numbers_of(const TaskStatus& status, const Paint& paint) {
   const Limits& limits = status.view.limits;
   const bool ended = status.ended > 0;
   const auto now = [&](std::string text) { return ended ? std::string() : std::move(text); };
-  const auto bars = [&](const Series& series, double top) { return sparkline(series, top, paint); };
   const UsageHistory& history = status.task_usage;
   Table table{.numeric = {false, true, true, false, false}, .rows = {}};
   const std::uint64_t covered =
       history.points.empty() ? 0 : (history.points.back().tick - history.points.front().tick + 1) * history.seconds;
+  const auto bars = [&](const Series& series, double top) {
+    return covered < 2 ? std::string() : sparkline(series, top, paint);
+  };
   table.rows.push_back(titles({"", ended ? "" : "now", "in all", "limit",
                                covered < 2 ? "" : "last " + age_text(static_cast<double>(covered))}));
   const auto add = [&](const char* name, std::string at_present, std::string total, std::string limit,
@@ -143,7 +153,7 @@ Table numbers_of(const TaskStatus& status, const Paint& paint) {
       bars(gauge_series(history, memory_of, kSparkWidth), near ? static_cast<double>(limits.memory) : 0));
   add("pids", now(whole(used.pids)), used.pids_peak ? "peak " + whole(used.pids_peak) : "",
       limits.pids > 0 ? std::to_string(limits.pids) : "", "");
-  add("disk", bytes(used.disk_bytes), "",
+  add("disk", now(bytes(used.disk_bytes)), ended ? bytes(used.disk_bytes) : "",
       of_limit(used.disk_bytes, status.view.disk.bytes, bytes(static_cast<double>(status.view.disk.bytes))), "");
   add("read", now(rate(latest_rate(history, read_of))), bytes(used.io_read_bytes), "", "");
   add("written", now(rate(latest_rate(history, written_of))), bytes(used.io_write_bytes), "", "");
@@ -152,12 +162,12 @@ Table numbers_of(const TaskStatus& status, const Paint& paint) {
   return table;
 }
 
-/// "3.20 s for its quota, 1.00 s for processors"; empty if nothing was in its way.
+/// "3.20s for its quota, 1.00s for processors"; empty if nothing was in its way.
 std::string waits_of(const Usage& usage) {
   std::string text;
   const auto add = [&](Amount microseconds, const char* what) {
     if (microseconds.value_or(0) < 10000) return;
-    text += (text.empty() ? "" : ", ") + number("%.2f s for ", seconds_of(microseconds)) + what;
+    text += (text.empty() ? "" : ", ") + number("%.2fs for ", seconds_of(microseconds)) + what;
   };
   add(usage.throttled_us, "its quota");
   add(usage.cpu_some_us, "processors");
@@ -189,15 +199,23 @@ std::vector<Table::Cell> row_of_run(const std::string& name, std::size_t number_
   return row;
 }
 
-std::string note_of(const std::vector<RunHistory>& runs, double now, const Paint& paint) {
+/// "run 2, 26s ago: exit status 3"
+std::string note_of(const std::vector<RunHistory>& runs, double now) {
   if (runs.back().state == ProcessState::kSuccess) return {};
   for (std::size_t i = runs.size(); i-- > 0;) {
     const std::string reason = why(runs[i]);
     if (reason.empty()) continue;
     const std::string ago = runs[i].stop_time ? ", " + age_text(std::max(now - *runs[i].stop_time, 0.0)) + " ago" : "";
-    return (paint.utf8 ? "  └ " : "  ` ") + ("run " + std::to_string(i) + ": " + printable(reason)) + ago;
+    return "run " + std::to_string(i) + ago + ": " + printable(reason);
   }
   return {};
+}
+
+/// Of a process that has not begun.
+std::string waiting_words(const TaskStatus& status, const ProcessView& process, const Paint& paint) {
+  if (status.ended > 0) return paint.utf8 ? "– not run" : "- not run";
+  if (process.final && status.history.state() == TaskState::kActive) return paint.utf8 ? "· final" : ". final";
+  return sign_and_word(ProcessState::kWaiting, paint);
 }
 
 const UsageHistory* history_of(const TaskStatus& status, const std::string& process, std::size_t run) {
@@ -207,7 +225,7 @@ const UsageHistory* history_of(const TaskStatus& status, const std::string& proc
 
 /// The runs of one process, or the last one of each.
 Table runs_of(const TaskStatus& status, const TaskRef& ref, double now, const Paint& paint) {
-  Table table{.numeric = {false, true, false, true, true, true, true, false}, .rows = {}};
+  Table table{.numeric = {false, true, false, true, true, true, true, false}, .rows = {}, .names_first = true};
   table.rows.push_back(titles({"process", "run", "state", "code", "lasted", "cpu", "ram", "cpu lately"}));
   for (const ProcessView& process : status.view.processes) {
     if (!ref.process.empty() && process.name != ref.process) continue;
@@ -215,13 +233,13 @@ Table runs_of(const TaskStatus& status, const TaskRef& ref, double now, const Pa
     const auto found = status.history.processes.find(process.name);
     if (found == status.history.processes.end() || found->second.empty()) {
       table.rows.push_back(
-          {{name, Tone::kFaint}, {}, {process.final ? "- final" : "-", Tone::kFaint}, {}, {}, {}, {}, {}});
+          {{name, Tone::kFaint}, {}, {waiting_words(status, process, paint), Tone::kFaint}, {}, {}, {}, {}, {}});
       continue;
     }
     const auto& runs = found->second;
     for (std::size_t i = ref.process.empty() ? runs.size() - 1 : 0; i < runs.size(); ++i)
       table.rows.push_back(row_of_run(name, i, runs[i], now, history_of(status, process.name, i), paint));
-    if (std::string note = note_of(runs, now, paint); !note.empty())
+    if (std::string note = note_of(runs, now); !note.empty())
       table.notes.emplace_back(table.rows.size() - 1, std::move(note));
   }
   return table;
@@ -265,16 +283,17 @@ void add_receipt(const TaskStatus& status, const TaskRef& ref, double now, std::
   add("limits", read_limits_text(run.limits, limits) ? limits_words(limits) : printable(run.limits));
 }
 
-/// "healthy: 12 checks, the last 3.2s ago: answered 200 OK"
+/// "healthy: 12 checks, the last 3.2s ago: answered 200 OK", "unhealthy: the last 3 of 12 checks failed, 3.2s ago: …"
 std::string health_text(const HealthRecord& health, double now) {
   const HealthState& state = health.state;
-  std::string text(to_string(state.health));
-  if (state.health == TaskHealth::kStarting) text = "not healthy yet";
-  text += ": " + std::to_string(state.checks) + (state.checks == 1 ? " check" : " checks");
-  if (state.failed > 0) text += ", of which the last " + std::to_string(state.failed) + " failed";
+  const std::string checks = std::to_string(state.checks) + (state.checks == 1 ? " check" : " checks");
+  std::string text(state.health == TaskHealth::kStarting ? "not healthy yet" : to_string(state.health));
+  const std::string failed = state.failed == 1 ? "the last of " : "the last " + std::to_string(state.failed) + " of ";
+  text += ": " + (state.failed > 0 ? failed + checks + " failed" : checks);
   if (health.last.empty()) return text;
   const CheckOutcome& last = health.last.back();
-  return text + ", the last " + age_text(std::max(now - last.time, 0.0)) + " ago: " + printable(last.words);
+  return text + (state.failed > 0 ? ", " : ", the last ") + age_text(std::max(now - last.time, 0.0)) +
+         " ago: " + printable(last.words);
 }
 
 std::string headline(const TaskStatus& status, double now, std::size_t width, const Paint& paint) {
@@ -309,15 +328,26 @@ std::string age_text(double seconds) {
 std::vector<std::string> status_lines(const TaskStatus& status, const TaskRef& ref, double now, std::size_t width,
                                       const Paint& paint) {
   std::vector<std::string> lines{headline(status, now, width, paint)};
-  const auto say = [&](const std::string& text, Tone tone) {
-    lines.push_back(paint.tone(tone, cut_to("  " + text, width, paint)));
+  const std::size_t room = std::max<std::size_t>(width, 4) - 2;
+  const auto say = [&](const std::string& text) { lines.push_back("  " + cut_to(text, room, paint)); };
+  const auto warn = [&](const std::string& text) {
+    const std::string sign = paint.utf8 ? "▲ " : "! ";
+    lines.push_back("  " + paint.tone(Tone::kWarn, sign) + cut_to(text, room - 2, paint));
+  };
+  const auto name = [&](const std::string& text) {
+    lines.push_back("  " + paint.tone(Tone::kFaint, cut_middle(text, room, paint)));
   };
   const auto& statuses = status.history.statuses;
   if (!statuses.empty() && statuses.back().reason)
-    say(printable(*statuses.back().reason), status.ended > 0 ? tone_of(status.history.state()) : Tone::kPlain);
-  say(printable(ref.task_id) + " in " + printable(status.run_folder), Tone::kFaint);
+    for (const std::string& piece : wrapped(cut_to(printable(*statuses.back().reason), 3 * room, paint), room))
+      say(piece);
+  const std::string id = printable(ref.task_id), folder = printable(status.run_folder);
+  if (columns_of(id + " in " + folder) <= room)
+    name(id + " in " + folder);
+  else
+    name(id), name(folder);
   if (!status.history.terminal() && !status.runner_lives)
-    say("its runner is gone: the same dewar run once more takes the task over", Tone::kWarn);
+    warn("its runner is gone: the same dewar run once more takes the task over");
   lines.emplace_back();
   if (ref.run) {
     add_receipt(status, ref, now, lines, width, paint);
@@ -325,17 +355,18 @@ std::vector<std::string> status_lines(const TaskStatus& status, const TaskRef& r
   }
   if (ref.process.empty()) {
     for (std::string& line : numbers_of(status, paint).lines(width, 2, paint)) lines.push_back(std::move(line));
-    if (const std::string waits = waits_of(status.usage); !waits.empty()) say("waited " + waits, Tone::kPlain);
-    if (status.health)
-      say(health_text(*status.health, now), status.health->state.failed > 0 ? Tone::kWarn : Tone::kPlain);
+    if (const std::string waits = waits_of(status.usage); !waits.empty()) say("waited " + waits);
+    if (status.health) {
+      const std::string health = health_text(*status.health, now);
+      status.health->state.failed > 0 ? warn(health) : say(health);
+    }
     lines.emplace_back();
   }
   for (std::string& line : runs_of(status, ref, now, paint).lines(width, 2, paint)) lines.push_back(std::move(line));
   if (ref.process.empty() && !status.advice.empty()) {
     lines.emplace_back();
     for (const Advice& advice : status.advice)
-      say((advice.tight ? (paint.utf8 ? "▲ " : "! ") : (paint.utf8 ? "▽ " : "- ")) + advice.words,
-          advice.tight ? Tone::kWarn : Tone::kPlain);
+      advice.tight ? warn(advice.words) : say((paint.utf8 ? "▽ " : "- ") + advice.words);
   }
   return lines;
 }
@@ -343,18 +374,18 @@ std::vector<std::string> status_lines(const TaskStatus& status, const TaskRef& r
 std::vector<std::string> task_list_lines(const std::vector<TaskStatus>& tasks, double now, std::size_t width,
                                          const Paint& paint) {
   Table table{.numeric = {false, false, true, true, true, true}, .rows = {}};
-  table.rows.push_back(titles({"task", "state", "begun", "lasted", "cpu", "ram"}));
+  table.rows.push_back(titles({"task", "state", "begun ago", "lasted", "cpu", "ram"}));
   for (const TaskStatus& task : tasks) {
     const TaskState state = task.history.state();
     const bool ended = task.ended > 0;
     const bool gone = !ended && !task.runner_lives;
-    table.rows.push_back(
-        {{printable(task.view.task_id)},
-         {sign_and_word(state, paint) + (gone ? ", no runner" : ""), gone ? Tone::kWarn : tone_of(state)},
-         {age_text(std::max(now - task.begun, 0.0)) + " ago"},
-         {age_text(task.lived(now))},
-         {ended ? cpu_time(task.usage.cpu_us()) : cores(latest_rate(task.task_usage, cpu_of))},
-         {bytes(ended ? task.usage.memory_peak_bytes : task.usage.memory_bytes)}});
+    table.rows.push_back({{printable(task.view.task_id)},
+                          gone ? Table::Cell{paint.utf8 ? "▲ no runner" : "! no runner", Tone::kWarn}
+                               : Table::Cell{sign_and_word(state, paint), tone_of(state)},
+                          {age_text(std::max(now - task.begun, 0.0))},
+                          {age_text(task.lived(now))},
+                          {ended ? cpu_time(task.usage.cpu_us()) : cores(latest_rate(task.task_usage, cpu_of))},
+                          {bytes(ended ? task.usage.memory_peak_bytes : task.usage.memory_bytes)}});
   }
   return table.lines(width, 0, paint);
 }

@@ -37,7 +37,7 @@ TEST(ExplainView, TheSentenceComesFirstThenTheEvidenceAligned) {
                           "Memory",                                               //
                           "  limit met  of the task",                             //
                           "  biggest    60.0 MB  python3",                        //
-                          "             3.0 MB  bash",                            //
+                          "              3.0 MB  bash",                           //
                           "  last 2.0s  _-#",                                     //
                           "             0 B to 8.0 MB",                           //
                           "",                                                     //

@@ -71,5 +71,14 @@ TEST(CutTest, WhatDoesNotFitEndsInASign) {
   EXPECT_EQ(cut_to("abc", 0, {}), "");
 }
 
+TEST(Paint, OfANameThatIsCutTheEndStays) {
+  const Paint paint{.color = false, .utf8 = true};
+  EXPECT_EQ(cut_middle("worker-of-shard-17", 18, paint), "worker-of-shard-17");
+  EXPECT_EQ(cut_middle("worker-of-shard-17", 12, paint), "worker-…d-17");
+  EXPECT_EQ(cut_middle("worker-of-shard-17", 1, paint), "…");
+  EXPECT_EQ(cut_middle("worker-of-shard-17", 0, paint), "");
+  EXPECT_LE(columns_of(cut_middle("日本語日本語日本語", 8, paint)), 8u);
+}
+
 }  // namespace
 }  // namespace dewar

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "agent/cli/receipt.h"
 #include "agent/cli/sparkline.h"
@@ -113,7 +114,7 @@ TEST_F(StatusViewTest, ShowsStateNumbersProcessesAndAdvice) {
   EXPECT_THAT(shown, HasSubstr("100.0 MB"));
   EXPECT_THAT(shown, HasSubstr("peak 120.0 MB"));
   EXPECT_THAT(shown, HasSubstr("128.0 MB (94 %)"));
-  EXPECT_THAT(shown, HasSubstr("waited 2.50 s for its quota"));
+  EXPECT_THAT(shown, HasSubstr("waited 2.50s for its quota"));
   EXPECT_THAT(shown, HasSubstr("serve"));
   EXPECT_THAT(shown, HasSubstr("▲ ram 128.0 MB was full\n"));
   EXPECT_THAT(shown, HasSubstr("▽ cpu 4 asked\n"));
@@ -128,9 +129,9 @@ TEST_F(StatusViewTest, TellsTheHealthOfATaskThatIsAsked) {
   health.add({kStart + 597, true, std::chrono::milliseconds(4), "answered 200 \x1b[2JOK"});
   EXPECT_THAT(text(kPlain, 200), HasSubstr("  healthy: 12 checks, the last 3.0s ago: answered 200 ?[2JOK\n"));
   health.state = {TaskHealth::kHealthy, 14, 0, 2, 2};
-  EXPECT_THAT(text(kPlain, 200), HasSubstr("  healthy: 14 checks, of which the last 2 failed, the last 3.0s ago: "));
+  EXPECT_THAT(text(kPlain, 200), HasSubstr("  ▲ healthy: the last 2 of 14 checks failed, 3.0s ago: answered"));
   health.state.health = TaskHealth::kTooLate;
-  EXPECT_THAT(text(kPlain, 200), HasSubstr("  unhealthy: 14 checks, of which"));
+  EXPECT_THAT(text(kPlain, 200), HasSubstr("  ▲ unhealthy: the last 2 of 14 checks failed, "));
   const json told = json::parse(status_json(status_, ref_, kStart + 600, false))["health"];
   EXPECT_EQ(told["state"], "unhealthy");
   EXPECT_EQ(told["checks"], 14);
@@ -153,6 +154,88 @@ TEST_F(StatusViewTest, NoLineIsWiderThanTheTerminalInAnyForm) {
         EXPECT_LE(columns_of(line), width) << line;
     }
   }
+}
+
+/// A task whose names are long: `count` processes that differ in their beginning or their end alone.
+void give_long_names(TaskStatus& status, std::size_t count) {
+  status.view.processes.clear();
+  status.history.processes.clear();
+  RunHistory run;
+  run.state = ProcessState::kRunning;
+  run.fork_time = run.start_time = kStart;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::string number = std::to_string(i), long_part = "-that-answers-related-questions";
+    ProcessView process;
+    process.name = i % 2 == 0 ? "worker" + long_part + "-of-shard-" + number : "shard-" + number + long_part;
+    status.history.processes[process.name] = {run};
+    status.run_usage[{process.name, 0}] = half_busy(100);
+    status.view.processes.push_back(process);
+  }
+}
+
+TEST_F(StatusViewTest, NamesThatAreCutCanStillBeToldApart) {
+  give_long_names(status_, 30);
+  for (const std::size_t width : {80, 120}) {
+    std::set<std::string> names;
+    const auto lines = status_lines(status_, ref_, kStart + 600, width, kPlain);
+    for (const std::string& line : lines)
+      if (const std::size_t end = line.find("  0  "); line.find("shard-") != line.npos)
+        names.insert(line.substr(0, end));
+    EXPECT_EQ(names.size(), 30u) << width << "\n" << text(kPlain, width);
+  }
+  EXPECT_THAT(text(kPlain, 80), Not(HasSubstr("cpu lately"))) << "names come first";
+  EXPECT_THAT(text(kPlain, 120), HasSubstr("cpu lately"));
+}
+
+TEST_F(StatusViewTest, IdsInTheListKeepTheirEnd) {
+  status_.view.task_id = std::string(60, 'x') + "-20261126-184500.482912";
+  EXPECT_THAT(task_list_lines({status_}, kStart + 600, 80, kPlain)[1],
+              testing::ContainsRegex("^x+…[-0-9]*\\.482912  "));
+}
+
+TEST_F(StatusViewTest, AReasonIsToldWhole) {
+  const std::string reason =
+      "the memory limit of 64.0 MB was reached and the kernel killed python3 (pid 4711, 63.1 MB)";
+  status_.history.statuses.back().reason = reason;
+  std::string joined;
+  for (const std::string& line : status_lines(status_, ref_, kStart + 600, 80, kPlain))
+    joined += line.substr(std::min<std::size_t>(line.size(), 1));
+  EXPECT_THAT(joined, HasSubstr(reason));
+}
+
+TEST_F(StatusViewTest, APathThatDoesNotFitHasALineOfItsOwn) {
+  status_.run_folder = "/" + std::string(90, 'p') + "/b370c9b2";
+  EXPECT_THAT(text(), HasSubstr("\n  web-1\n  /ppp"));
+  EXPECT_THAT(text(), HasSubstr("/b370c9b2\n"));
+  EXPECT_THAT(text(kPlain, 120), HasSubstr("\n  web-1 in /ppp"));
+}
+
+TEST_F(StatusViewTest, WhenAFailureWasIsNotCutOff) {
+  RunHistory& run = status_.history.processes["fetch"].back();
+  run.state = ProcessState::kFailed, run.stop_time = kStart + 590, run.reason = std::string(200, 'z');
+  EXPECT_THAT(text(), HasSubstr("\n  └ run 1, 10s ago: zzz"));
+}
+
+TEST_F(StatusViewTest, AProcessThatHasNotBegunWaitsOrWasNotRun) {
+  ProcessView next, last;
+  next.name = "next", last.name = "last", last.final = true;
+  status_.view.processes = {next, last};
+  EXPECT_THAT(text(), HasSubstr("  next          · WAITING\n  last          · final\n"));
+  status_.ended = kStart + 600;
+  EXPECT_THAT(text(), HasSubstr("  next          – not run\n  last          – not run\n"));
+}
+
+TEST_F(StatusViewTest, NothingStandsBehindTheEndOfALine) {
+  status_.task_usage.points.resize(1);
+  for (const std::string& line : status_lines(status_, ref_, kStart + 600, 80, kPlain))
+    EXPECT_FALSE(line.ends_with(' ')) << "'" << line << "'";
+}
+
+TEST_F(StatusViewTest, SentencesHaveNoColourSignsHave) {
+  status_.runner_lives = false;
+  status_.advice = {{"ram", true, "ram 128.0 MB was full"}};
+  EXPECT_THAT(text(kColors), HasSubstr("\x1b[33m▲ \x1b[0mits runner is gone"));
+  EXPECT_THAT(text(kColors), HasSubstr("\x1b[33m▲ \x1b[0mram 128.0 MB was full\n"));
 }
 
 TEST_F(StatusViewTest, WithoutColoursThereAreNone) {
@@ -185,10 +268,10 @@ TEST_F(StatusViewTest, ARunHasItsReceipt) {
   const std::string shown = text();
   SCOPED_TRACE(shown);
   EXPECT_THAT(shown, HasSubstr("exit status 22"));
-  EXPECT_THAT(shown, HasSubstr("0.40 s: 0.25 s itself, 0.15 s in the kernel"));
+  EXPECT_THAT(shown, HasSubstr("0.40s: 0.25s itself, 0.15s in the kernel"));
   EXPECT_THAT(shown, HasSubstr("12.0 MB"));
   EXPECT_THAT(shown, HasSubstr("read 5.0 MB in 7 operations, wrote 0 B in 0"));
-  EXPECT_THAT(shown, HasSubstr("1.50 s for disks"));
+  EXPECT_THAT(shown, HasSubstr("1.50s for disks"));
   EXPECT_THAT(shown, HasSubstr("cpu 1.5, ram 128.0 MB, no swap"));
 }
 

@@ -149,5 +149,15 @@ TEST(KernelLog, LinesAboutForbiddenCallsAreRead) {
   EXPECT_FALSE(read_forbidden_call("audit: type=1400 pid=1 sig=31 syscall=170"));
 }
 
+TEST(OneLine, SaysWhenItIsNotAllOfIt) {
+  EXPECT_EQ(one_line("frobnicate", 10), "frobnicate");
+  EXPECT_EQ(one_line("frobnicate it", 10), "frobnic...");
+  EXPECT_EQ(one_line("a\nb\xff", 10), "a?b?");
+  EXPECT_EQ(one_line("日本語日本語", 10), "日本...") << "no half characters";
+  EXPECT_EQ(one_line("long", 2), "..");
+  EXPECT_EQ(command_in("bash: line 1: /opt/" + std::string(80, 'x') + ": No such file or directory\n"),
+            "/opt/" + std::string(52, 'x') + "...");
+}
+
 }  // namespace
 }  // namespace dewar

@@ -105,14 +105,13 @@ TEST_F(ExplainTest, ALivingTaskTellsWhatWaitsForWhat) {
   run("fetch", ProcessState::kFailed, 22, "exit status 22");
   run("fetch", ProcessState::kRunning);
   EXPECT_EQ(explain_process(evidence, "serve", {}).sentence,
-            "try/serve waits for fetch, which is in its run 2 of 3, since 1m39s");
+            "try/serve waits for fetch, which is in its run 2 of 3, for 1m39s");
   EXPECT_EQ(explain_process(evidence, "report", {}).sentence,
-            "try/report waits for serve, which waits for fetch, which is in its run 2 of 3, since 1m39s");
+            "try/report waits for serve, which waits for fetch, which is in its run 2 of 3, for 1m39s");
   EXPECT_EQ(explain_process(evidence, "serve", {}).cause, Cause::kWaiting);
-  EXPECT_EQ(
-      explain_task(evidence).sentence,
-      "try is ACTIVE: fetch is in its run 2 of 3, since 1m39s; serve waits for fetch, which is in its run 2 of 3, "
-      "since 1m39s");
+  EXPECT_EQ(explain_task(evidence).sentence,
+            "try is ACTIVE: fetch is in its run 2 of 3, for 1m39s; serve waits for fetch, which is in its run 2 of 3, "
+            "for 1m39s");
   evidence.history.processes["fetch"].back().state = ProcessState::kWaiting;
   EXPECT_EQ(explain_process(evidence, "serve", {}).sentence,
             "try/serve waits for fetch, which waits for its run 2 of 3");

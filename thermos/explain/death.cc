@@ -218,13 +218,16 @@ std::string command_in(std::string_view stderr_tail) {
 }
 
 std::string one_line(std::string_view text, std::size_t most) {
+  constexpr std::string_view kCut = "...";
   std::string line;
+  std::size_t kept = 0;  // of it, where something is cut off behind
   while (!text.empty()) {
     const std::size_t size = utf8_size(text);  // 0: no character
     const bool plain = size > 1 || (size == 1 && static_cast<unsigned char>(text[0]) >= 0x20 && text[0] != 0x7f);
     const std::size_t taken = std::max<std::size_t>(size, 1);
-    if (line.size() + taken > most) break;
+    if (line.size() + taken > most) return line.substr(0, kept).append(kCut.substr(0, most));
     line += plain ? text.substr(0, taken) : "?";
+    if (line.size() + kCut.size() <= most) kept = line.size();
     text.remove_prefix(taken);
   }
   return line;

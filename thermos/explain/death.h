@@ -80,7 +80,8 @@ std::string time_limit_words(Duration limit);
 /// Which words of the last lines of stderr name the command that a shell could not run: "frobnicate". Empty if none do.
 std::string command_in(std::string_view stderr_tail);
 
-/// `text` in one line, at most `most` bytes of it, without control characters: fit for a record.
+/// `text` in one line of at most `most` bytes, without control characters: fit for a record. "..." is for what was cut
+/// off.
 std::string one_line(std::string_view text, std::size_t most);
 
 }  // namespace dewar

@@ -13,14 +13,9 @@ namespace {
 
 constexpr std::size_t kProcessesTold = 2;
 
-/// In one line and no longer than a sentence may be; what is cut off is shown as such.
-std::string fit(const std::string& words) {
-  std::string line = one_line(words, words.size());
-  if (line.size() <= kLongestSentence) return line;
-  return one_line(line, kLongestSentence - 3) + "...";
-}
+std::string sentence(const std::string& words) { return one_line(words, kLongestSentence); }
 
-/// What the living processes of a task are at: "serve runs since 5m; report waits for serve".
+/// What the living processes of a task are at: "serve has run for 5m; report waits for serve".
 std::string life_words(const Evidence& evidence) {
   std::string words;
   std::size_t told = 0;
@@ -64,8 +59,8 @@ void tell_unwatched(const Evidence& evidence, Explanation& told) {
   if (evidence.runner_lives || evidence.history.terminal()) return;
   const bool rebooted = rebooted_after(evidence, 0);
   told.cause = rebooted ? Cause::kHostLost : Cause::kRunnerLost;
-  told.sentence = fit(told.task_id + " is " + told.state + ", but " +
-                      (rebooted ? "the host was started anew while it ran" : "its runner has died"));
+  told.sentence = sentence(told.task_id + " is " + told.state + ", but " +
+                           (rebooted ? "the host was started anew while it ran" : "its runner has died"));
   told.advice = advice_for(told.cause, {});
 }
 
@@ -78,12 +73,12 @@ Explanation explain_task(const Evidence& evidence) {
   told.state = state_words(evidence.history);
   told.cause = death.cause;
   if (evidence.history.terminal()) {
-    told.sentence = fit(told.task_id + " " + told.state + (death.words.empty() ? "" : ": " + death.words));
+    told.sentence = sentence(told.task_id + " " + told.state + (death.words.empty() ? "" : ": " + death.words));
   } else if (evidence.history.state() == TaskState::kActive) {
     const std::string life = life_words(evidence);
-    told.sentence = fit(told.task_id + " is ACTIVE" + (life.empty() ? "" : ": " + life));
+    told.sentence = sentence(told.task_id + " is ACTIVE" + (life.empty() ? "" : ": " + life));
   } else {
-    told.sentence = fit(told.task_id + " is " + told.state + (death.words.empty() ? "" : ": " + death.words));
+    told.sentence = sentence(told.task_id + " is " + told.state + (death.words.empty() ? "" : ": " + death.words));
   }
   told.cards = task_cards(evidence, death);
   told.advice = advice_for(death.cause, death.details);
@@ -112,7 +107,7 @@ Explanation explain_process(const Evidence& evidence, const std::string& process
     const Waiting waiting = why_waiting(evidence, process);
     told.state = "WAITING";
     told.cause = !waiting.for_ever ? Cause::kWaiting : waiting.dependency ? Cause::kDependency : Cause::kNotStarted;
-    told.sentence = fit(subject + " " + waiting.words);
+    told.sentence = sentence(subject + " " + waiting.words);
     told.chain = waiting.chain;
     told.advice = advice_for(told.cause, {});
     tell_unwatched(evidence, told);
@@ -121,7 +116,7 @@ Explanation explain_process(const Evidence& evidence, const std::string& process
   const int number = run.value_or(static_cast<int>(runs.size()) - 1);
   told.run = number;
   if (number < 0 || static_cast<std::size_t>(number) >= runs.size()) {
-    told.sentence = fit(subject + " has no run " + std::to_string(number));
+    told.sentence = sentence(subject + " has no run " + std::to_string(number));
     return told;
   }
   const RunHistory& one = runs[static_cast<std::size_t>(number)];
@@ -130,9 +125,9 @@ Explanation explain_process(const Evidence& evidence, const std::string& process
   told.state = to_string(one.state);
   told.cause = death.cause;
   if (!is_terminal(one.state)) {
-    told.sentence = fit(name + " " + at_work(evidence, process));
+    told.sentence = sentence(name + " " + at_work(evidence, process));
   } else {
-    told.sentence = fit(name + " " + told.state + (death.words.empty() ? "" : ": " + death.words));
+    told.sentence = sentence(name + " " + told.state + (death.words.empty() ? "" : ": " + death.words));
     if (death.cause == Cause::kStopped || death.cause == Cause::kMemory) {
       const Death task = death_of_task(evidence);
       if (!task.words.empty()) told.chain.push_back("the task ended: " + one_line(task.words, 1024));

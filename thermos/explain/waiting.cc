@@ -111,10 +111,10 @@ std::string at_work(const Evidence& evidence, const std::string& process) {
   if (run.state == ProcessState::kWaiting) return number.empty() ? "waits for its turn" : "waits for its " + number;
   if (run.state == ProcessState::kForked) return "is being started" + (number.empty() ? "" : " (" + number + ")");
   if (!run.progress.empty()) return "fetches: " + run.progress;
-  std::string words = number.empty() ? "runs" : "is in its " + number;
-  if (run.start_time && evidence.now > *run.start_time)
-    words += (number.empty() ? " since " : ", since ") + format_age(evidence.now - *run.start_time);
-  return words;
+  const bool timed = run.start_time && evidence.now > *run.start_time;
+  const std::string age = timed ? " for " + format_age(evidence.now - *run.start_time) : "";
+  if (number.empty()) return timed ? "has run" + age : "runs";
+  return "is in its " + number + (timed ? "," + age : "");
 }
 
 Waiting why_waiting(const Evidence& evidence, const std::string& process) {

@@ -18,7 +18,8 @@ struct Waiting {
 /// `process` has never run, or waits for its next run.
 Waiting why_waiting(const Evidence& evidence, const std::string& process);
 
-/// What a living process is at: "runs since 5m", "is in its run 2 of 3". Empty if it neither runs nor is being started.
+/// What a living process is at: "has run for 5m", "is in its run 2 of 3". Empty if it neither runs nor is being
+/// started.
 std::string at_work(const Evidence& evidence, const std::string& process);
 
 }  // namespace dewar
