@@ -1,5 +1,6 @@
 #include "base/units.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
@@ -91,6 +92,8 @@ std::string format_duration(Duration span) {
 }
 
 std::string format_rfc3339(double unix_seconds) {
+  constexpr double kLast = 253402300799;  // of the year 9999, where the form ends
+  unix_seconds = unix_seconds >= 0 ? std::min(unix_seconds, kLast) : 0;
   auto whole = static_cast<std::time_t>(std::floor(unix_seconds));
   auto micros = std::llround((unix_seconds - static_cast<double>(whole)) * 1e6);
   if (micros == 1000000) ++whole, micros = 0;

@@ -1,5 +1,7 @@
 #include "thermos/health.h"
 
+#include <algorithm>
+
 #include "base/document.h"
 #include "base/files.h"
 
@@ -16,6 +18,11 @@ bool is_hopeless(const HealthRules& rules, const HealthState& state) {
   const std::uint64_t left = rules.deadline - state.checks;
   return left > 1 && rules.min_successes > left;
 }
+
+/// What a clock can have said, until the year 10000.
+bool is_time(double seconds) { return seconds >= 0 && seconds < 253'402'300'800.0; }
+
+bool is_sound(const CheckOutcome& outcome) { return is_time(outcome.time) && outcome.took >= Duration{}; }
 
 }  // namespace
 
@@ -65,7 +72,8 @@ std::string encode_health(const HealthRecord& record) { return encode_document(k
 
 Result<HealthRecord> decode_health(std::string_view bytes) {
   HealthRecord record = DEWAR_TRY(decode_document<HealthRecord>(kDocument, bytes));
-  if (record.state.health > TaskHealth::kTooLate || record.last.size() > HealthRecord::kMostOutcomes)
+  if (record.state.health > TaskHealth::kTooLate || record.last.size() > HealthRecord::kMostOutcomes ||
+      !std::ranges::all_of(record.last, is_sound))
     return fail(std::errc::bad_message, "health: it holds a value that has no meaning");
   return record;
 }

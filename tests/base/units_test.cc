@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "base/crc32c.h"
 #include "base/encoding.h"
 
@@ -48,6 +50,9 @@ TEST(Words, SizesAndSpansReadWell) {
 TEST(Words, Rfc3339HasMicrosecondsAndCarries) {
   EXPECT_EQ(format_rfc3339(1700000000.5), "2023-11-14T22:13:20.500000Z");
   EXPECT_EQ(format_rfc3339(1699999999.9999999), "2023-11-14T22:13:20.000000Z");
+  // Damaged records hold any number.
+  for (const double odd : {-1.0, -1e300, std::nan("")}) EXPECT_EQ(format_rfc3339(odd), "1970-01-01T00:00:00.000000Z");
+  EXPECT_EQ(format_rfc3339(1e300), "9999-12-31T23:59:59.000000Z");
 }
 
 TEST(Crc32c, MatchesTheCheckValueOfItsSpecification) {

@@ -1,5 +1,6 @@
 // What explanations are read from: lines of the kernel's log, last lines of a shell, addresses with secrets in them.
-// Any bytes: nothing is read beyond them, what comes out fits a record, and masking moves nothing.
+// Any bytes: nothing is read beyond them, what comes out fits a record, and it is known where masking has moved the
+// rest to.
 #include "thermos/explain/death.h"
 
 #include <csignal>
@@ -24,7 +25,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   dewar::Secrets secrets;
   secrets.add_from_uris(text);
   secrets.add(std::string(text.substr(0, size / 2)));
-  const std::string masked = secrets.masked(std::string(text));
-  if (masked.size() != size) __builtin_trap();
+  const dewar::MaskedText masked = secrets.mask(text);
+  if (masked.moved(size) != masked.text.size() || masked.moved(0) != 0) __builtin_trap();
+  std::size_t end = 0;
+  for (const auto& mask : masked.masks) {
+    if (mask.begin < end || mask.end <= mask.begin || mask.end > size) __builtin_trap();
+    end = mask.end;
+  }
   return 0;
 }

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "tests/support/temp_folder.h"
 #include "thermos/explain/health_words.h"
 
@@ -131,6 +133,20 @@ AttemptStatus ended(int code) {
   status.start_time = 100, status.stop_time = 100.25;
   status.return_code = code;
   return status;
+}
+
+// Also out of a stranger's bundle.
+TEST(Health, TimesThatNoClockTellsAreRefused) {
+  HealthRecord record;
+  record.add({100.5, true, milliseconds(3), "exit status 0"});
+  EXPECT_TRUE(decode_health(encode_health(record)));
+  for (const double odd : {-1.0, 1e300, std::nan("")}) {
+    HealthRecord damaged = record;
+    damaged.last[0].time = odd;
+    EXPECT_FALSE(decode_health(encode_health(damaged))) << odd;
+  }
+  record.last[0].took = milliseconds(-3);
+  EXPECT_FALSE(decode_health(encode_health(record)));
 }
 
 TEST(HealthWords, NameTheCheckAndItsLastOutcome) {

@@ -17,7 +17,7 @@ const ProcessSpec* find_spec(const TaskPlan& plan, const std::string& process) {
 }
 
 std::string format_age(double seconds) {
-  return format_duration(std::chrono::seconds(static_cast<std::int64_t>(std::max(0.0, seconds))));
+  return format_duration(std::chrono::seconds(static_cast<std::int64_t>(std::min(std::max(0.0, seconds), 1e9))));
 }
 
 /// What a process waits for, in the order of the constraints.
