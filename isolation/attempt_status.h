@@ -33,7 +33,7 @@ struct AttemptStatus {
   std::string step;             ///< kRefused: the step's name, "pivot_root"; kEnded: "sweep" if its cgroup is not empty
   std::int32_t error = 0;       ///< kRefused: errno
   std::string detail;           ///< kRefused: what it was about, "/usr/bin/frobnicate"
-  std::string log_error;        ///< kEnded: why output was lost, if it was
+  std::string log_error;        ///< why output was lost, or logs of ended runs removed
 };
 
 template <class Coder>

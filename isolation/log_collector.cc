@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "base/files.h"
+#include "base/units.h"
 #include "isolation/log_quota.h"
 #include "isolation/old_runs.h"
 
@@ -73,6 +74,11 @@ Result<std::vector<std::string>> collect_logs(const std::string& work_dir, std::
   if (told > total) used.give_back(told - total);
   if (told < total) used.charge(total - told);
   return gone;
+}
+
+std::string collected_words(std::size_t runs, std::uint64_t quota) {
+  return "the logs of " + std::to_string(runs) + (runs == 1 ? " ended run" : " ended runs") +
+         " were removed: the quota of " + format_bytes(quota) + " for the logs of the work dir";
 }
 
 }  // namespace dewar

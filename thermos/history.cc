@@ -58,6 +58,10 @@ Result<void> apply_process(TaskHistory& history, const ProcessRecord& record) {
 }
 
 void apply_event(TaskHistory& history, const EventRecord& event) {
+  if (event.kind == kOutputEvent)
+    std::erase_if(history.events, [&](const EventRecord& before) {
+      return before.kind == kOutputEvent && before.process == event.process && before.run == event.run;
+    });
   if (event.kind != kProgressEvent) {
     if (history.events.size() < TaskHistory::kMaxEvents) history.events.push_back(event);
     return;

@@ -13,6 +13,10 @@ namespace dewar {
 /// The kind of an event that tells how far a run is. It is shown to whoever watches, and kept nowhere.
 inline constexpr std::string_view kProgressEvent = "progress";
 
+/// Of an event that tells what of a run's output was lost: once when it begins, and again with the sum. In a history
+/// the last of a run takes the place of those before it.
+inline constexpr std::string_view kOutputEvent = "output";
+
 /// One run of one process, as far as the records tell.
 struct RunHistory {
   ProcessState state = ProcessState::kWaiting;

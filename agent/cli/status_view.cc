@@ -279,6 +279,9 @@ void add_receipt(const TaskStatus& status, const TaskRef& ref, double now, std::
   add("pids peak", whole(used.pids_peak));
   add("descriptors", used.descriptors_peak ? "at most " + whole(used.descriptors_peak) + " in one process" : "");
   add("waited", waits_of(used));
+  for (const EventRecord& event : status.history.events)
+    if (event.kind == kOutputEvent && event.process == ref.process && static_cast<std::size_t>(event.run) == *ref.run)
+      add("output", printable(event.words));
   Limits limits;
   add("limits", read_limits_text(run.limits, limits) ? limits_words(limits) : printable(run.limits));
 }
@@ -310,7 +313,8 @@ std::string headline(const TaskStatus& status, double now, std::size_t width, co
 }  // namespace
 
 std::string age_text(double seconds) {
-  if (seconds < 10) return number("%.1fs", std::max(seconds, 0.0));
+  seconds = seconds >= 0 ? std::min(seconds, 1e12) : 0;  // damaged records hold any number
+  if (seconds < 10) return number("%.1fs", seconds);
   const auto whole_seconds = static_cast<long long>(seconds);
   char text[40];
   if (whole_seconds < 60) {

@@ -176,7 +176,10 @@ bool LogFile::remove_old_run(std::int64_t time) {
   if (task_logs_.empty() || (time < no_old_runs_ + kLookNs && time >= no_old_runs_)) return false;
   if (work_dir_quota_ > 0) {
     const auto gone = collect_logs(work_dir_, work_dir_quota_);
-    if (gone && !gone->empty()) return true;
+    if (gone && !gone->empty()) {
+      collected_ += gone->size();
+      return true;
+    }
   }
   const std::uint64_t room = remove_oldest_run(task_logs_);
   if (room == 0) no_old_runs_ = time;

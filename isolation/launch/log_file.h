@@ -43,6 +43,10 @@ class LogFile {
     task_logs_ = task_logs, work_dir_ = work_dir, work_dir_quota_ = work_dir_quota;
   }
 
+  /// How many folders of other runs' logs this has removed for the work dir's quota, and that quota.
+  std::size_t collected() const { return collected_; }
+  std::uint64_t work_dir_quota() const { return work_dir_quota_; }
+
   /// The stream's cursor.
   std::uint64_t position() const { return position_; }
   /// Has a file been rotated since the last time this was asked?
@@ -87,6 +91,7 @@ class LogFile {
   std::string work_dir_;
   std::uint64_t work_dir_quota_ = 0;  ///< 0: none
   std::int64_t no_old_runs_ = 0;
+  std::size_t collected_ = 0;
   int error_ = 0;
   bool rotated_ = false, replaced_ = false;
 };

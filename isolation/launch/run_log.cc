@@ -5,6 +5,7 @@
 
 #include "base/files.h"
 #include "base/units.h"
+#include "isolation/log_collector.h"
 
 namespace dewar {
 
@@ -44,7 +45,7 @@ std::size_t RunLog::reasons() const {
   std::size_t count = 0;
   if (journal_ && journal_->lost() > 0) ++count;
   for (const auto* file : {&*out_, &*err_}) count += (file->error() != 0 ? 1u : 0u) + (file->was_replaced() ? 1u : 0u);
-  return count;
+  return count + (out_->collected() + err_->collected() > 0 ? 1u : 0u);
 }
 
 std::string RunLog::losses() const {
@@ -52,13 +53,15 @@ std::string RunLog::losses() const {
   for (const auto* file : {&*out_, &*err_}) {
     const std::string name(file == &*out_ ? "stdout" : "stderr");
     if (file->error() != 0)
-      say(words, name + ": " + (file->lost() > 0 ? std::to_string(file->lost()) + " bytes lost" : "not rotated") +
-                     ": " + file->problem());
+      say(words, name + ": " + (file->lost() > 0 ? format_bytes(file->lost()) + " lost" : "not rotated") + ": " +
+                     file->problem());
     if (file->was_replaced())
       say(words, name + ": somebody else has removed, renamed or cut the file; it goes on anew");
   }
   if (journal_ && journal_->lost() > 0)
     say(words, format_bytes(journal_->lost()) + " of output dropped: the journal did not take it");
+  if (const std::size_t runs = out_->collected() + err_->collected(); runs > 0)
+    say(words, collected_words(runs, out_->work_dir_quota()));
   return words;
 }
 

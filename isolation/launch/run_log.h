@@ -33,7 +33,8 @@ class RunLog {
   Journal* journal() { return journal_ ? &*journal_ : nullptr; }
   /// What is to be done about once a second while there is output: see LogFile::check(), IndexFile::check().
   void look_after();
-  /// Why bytes are missing, or were in danger: how many reasons there are, and all in words for a person.
+  /// Why bytes are missing, or were in danger, here or of ended runs: how many reasons there are, and all in words for
+  /// a person.
   std::size_t reasons() const;
   std::string losses() const;
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -74,6 +75,8 @@ TEST(Ages, AreShort) {
   EXPECT_EQ(age_text(75), "1m15s");
   EXPECT_EQ(age_text(7385), "2h03m");
   EXPECT_EQ(age_text(200000), "2d07h");
+  EXPECT_EQ(age_text(std::nan("")), "0.0s");
+  EXPECT_EQ(age_text(1e300), age_text(1e12));
 }
 
 class StatusViewTest : public testing::Test {
@@ -265,6 +268,9 @@ TEST_F(StatusViewTest, ARunHasItsReceipt) {
   run.usage.io_read_bytes = 5 << 20, run.usage.io_write_bytes = 0, run.usage.io_reads = 7, run.usage.io_writes = 0;
   run.usage.io_some_us = 1500000;
   run.limits = "cpu=1.5 memory=134217728";
+  for (const char* words : {"stdout: 4.0 KB lost", "stdout: 9.0 MB lost: the disk is full"})
+    ASSERT_TRUE(status_.history.apply(EventRecord{kStart, std::string(kOutputEvent), "fetch", 0, words}));
+  ASSERT_TRUE(status_.history.apply(EventRecord{kStart, std::string(kOutputEvent), "fetch", 1, "of another run"}));
   const std::string shown = text();
   SCOPED_TRACE(shown);
   EXPECT_THAT(shown, HasSubstr("exit status 22"));
@@ -272,6 +278,9 @@ TEST_F(StatusViewTest, ARunHasItsReceipt) {
   EXPECT_THAT(shown, HasSubstr("12.0 MB"));
   EXPECT_THAT(shown, HasSubstr("read 5.0 MB in 7 operations, wrote 0 B in 0"));
   EXPECT_THAT(shown, HasSubstr("1.50s for disks"));
+  EXPECT_THAT(shown, HasSubstr("\n  output       stdout: 9.0 MB lost: the disk is full\n"));
+  EXPECT_THAT(shown, Not(HasSubstr("4.0 KB lost"))) << "the sum alone";
+  EXPECT_THAT(shown, Not(HasSubstr("of another run")));
   EXPECT_THAT(shown, HasSubstr("cpu 1.5, ram 128.0 MB, no swap"));
 }
 

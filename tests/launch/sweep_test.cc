@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/files.h"
+#include "base/units.h"
 #include "tests/launch/launch_fixture.h"
 
 namespace dewar::testing {
@@ -155,8 +156,7 @@ TEST_F(OutputTest, AFullDiskStopsNothingAndTheLossIsTold) {
   EXPECT_EQ(::umount(recipe.logs.folder.c_str()), 0);
   EXPECT_EQ(status.stage, AttemptStage::kEnded);
   EXPECT_EQ(status.return_code, 7);
-  EXPECT_EQ(status.log_error,
-            "stdout: " + std::to_string(200000 - 65536 + 4096) + " bytes lost: No space left on device");
+  EXPECT_EQ(status.log_error, "stdout: " + format_bytes(200000 - 65536 + 4096) + " lost: No space left on device");
 }
 
 TEST_F(OutputTest, AFullDiskDoesNotHideTheEnd) {

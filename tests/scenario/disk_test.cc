@@ -200,7 +200,7 @@ processes:
   EXPECT_GE(task.output("loud").size(), 90u << 10) << "the index takes little of it";
   EXPECT_EQ(task.output("late"), "") << "one quota for all processes";
   EXPECT_THAT(events_of(end, "output"), HasSubstr("the task's quota of 100.0 KB for output is full"));
-  EXPECT_THAT(task.runner_log(), HasSubstr(" bytes lost: the task's quota of 100.0 KB for output is full"));
+  EXPECT_THAT(task.runner_log(), HasSubstr(" lost: the task's quota of 100.0 KB for output is full"));
 }
 
 }  // namespace

@@ -112,6 +112,8 @@ TEST_F(LogQuotaScenario, TheLogsOfTheOldestTaskGoFirst) {
   EXPECT_EQ(log("first"), "gone");
   EXPECT_EQ(log("second").size(), 120'000u);
   EXPECT_EQ(log("third").size(), 120'000u);
+  EXPECT_THAT(words_of_events(third), HasSubstr("the logs of 1 ended run were removed: the quota of 300.0 KB for the"))
+      << "by the launcher: its process needed the room, long before its runner looks";
 }
 
 TEST_F(LogQuotaScenario, TheOldRunsOfALivingTaskGoBeforeItsNewLines) {

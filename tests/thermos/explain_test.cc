@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "thermos/explain/health_words.h"
@@ -125,6 +126,15 @@ TEST_F(ExplainTest, AFreePlaceAndTheEndOfTheTaskAreWaitedForToo) {
   EXPECT_EQ(explain_process(evidence, "serve", {}).sentence, "try/serve waits for a free place: max_concurrency is 1");
   EXPECT_EQ(explain_process(evidence, "report", {}).sentence,
             "try/report is a final process: it runs when the others have ended");
+}
+
+TEST_F(ExplainTest, OutputThatIsMissingIsToldOnceBesideTheRun) {
+  run("fetch", ProcessState::kFailed, 3, "exit status 3");
+  for (const char* words : {"stderr: 4.0 KB lost", "stderr: 9.0 MB lost"})
+    ASSERT_TRUE(evidence.history.apply(EventRecord{kStart + 2, std::string(kOutputEvent), "fetch", 0, words}));
+  const Explanation told = explain_process(evidence, "fetch", 0);
+  EXPECT_EQ(row_of(told.cards.at(0), "output"), "stderr: 9.0 MB lost");
+  EXPECT_EQ(std::ranges::count(told.cards.at(0).rows, "output", &std::pair<std::string, std::string>::first), 1);
 }
 
 TEST_F(ExplainTest, OutOfMemoryTellsWhoseLimitTheVictimAndTheBiggest) {

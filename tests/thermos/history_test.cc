@@ -113,6 +113,16 @@ TEST(History, TheFinalNumbersOfARunStandAgainstALateSample) {
   EXPECT_EQ(history.processes.at("p")[0].cpu, 0);
 }
 
+// A launcher tells that output is lost when that begins, and at the end how much it was.
+TEST(History, ALossThatIsToldAgainTakesThePlaceOfItsBeginning) {
+  const EventRecord begins{1, std::string(kOutputEvent), "p", 0, "4.0 KB lost"},
+      sum{9, begins.kind, "p", 0, "9.0 MB lost"};
+  const EventRecord other{2, begins.kind, "p", 1, "1.0 KB lost"}, neighbour{3, begins.kind, "q", 0, "2.0 KB lost"};
+  const EventRecord ports{4, "port", "p", 0, "a port"}, more{5, "port", "p", 0, "another port"};
+  const TaskHistory history = of({begins, other, neighbour, ports, more, sum});
+  EXPECT_EQ(history.events, (std::vector{other, neighbour, ports, more, sum}));
+}
+
 TEST(History, ASampleWithoutANameIsOfTheWholeTask) {
   TaskHistory history = of({SampleRecord{"", 0, 1, 1.5, {1, 2, 3, 4, 5, 6}}});
   EXPECT_EQ(history.cpu, 1.5);

@@ -33,7 +33,9 @@ void add_bytes(Card& card, const std::string& name, const Details& details, cons
 }
 
 std::string seconds_words(double seconds) {
-  return format_duration(std::chrono::milliseconds(static_cast<std::int64_t>(std::max(0.0, seconds) * 1e3)));
+  constexpr double kMost = 1e9;  // damaged records hold any number
+  return format_duration(
+      std::chrono::milliseconds(static_cast<std::int64_t>(std::min(std::max(0.0, seconds), kMost) * 1e3)));
 }
 
 /// "62914560 12 python3" -> "60.0 MB  python3 (pid 12)"
@@ -186,6 +188,9 @@ std::vector<Card> run_cards(const Evidence& evidence, const std::string& process
   if (run < 0 || static_cast<std::size_t>(run) >= runs.size()) return cards;
   const std::string name = process + "#" + std::to_string(run);
   cards.push_back(end_card(runs[static_cast<std::size_t>(run)], name, death));
+  for (const EventRecord& event : evidence.history.events)  // what is missing may have told why
+    if (event.kind == kOutputEvent && event.process == process && event.run == run)
+      add(cards.back(), "output", event.words);
   const auto known = evidence.runs.find({process, run});
   if (known == evidence.runs.end()) return cards;
   if (death.cause == Cause::kMemory && !known->second.memory.empty())

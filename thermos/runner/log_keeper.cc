@@ -1,7 +1,6 @@
 #include "thermos/runner/log_keeper.h"
 
 #include "base/files.h"
-#include "base/units.h"
 #include "isolation/log_collector.h"
 
 namespace dewar {
@@ -32,9 +31,7 @@ void LogKeeper::wait() {
 void LogKeeper::collect() {
   const auto gone = collect_logs(parent_of(host_log_counter(context_.spec)), context_.spec.log_quota);
   if (!gone || gone->empty()) return;
-  context_.tell({0, "logs", "", 0,
-                 "the logs of " + std::to_string(gone->size()) + " ended runs were removed: the quota of " +
-                     format_bytes(context_.spec.log_quota) + " for the logs of the work dir"});
+  context_.tell({0, "logs", "", 0, collected_words(gone->size(), context_.spec.log_quota)});
 }
 
 }  // namespace dewar

@@ -359,7 +359,7 @@ void Runner::tell_running(Attempt& attempt, const AttemptStatus& status) {
 void Runner::tell_losses(Attempt& attempt, const AttemptStatus& status) {
   if (attempt.losses_told == status.log_error) return;
   attempt.losses_told = status.log_error;
-  tell({0, "output", attempt.process(), attempt.run(), status.log_error});
+  tell({0, std::string(kOutputEvent), attempt.process(), attempt.run(), status.log_error});
   for (const auto& watcher : watchers_) watcher->output_lost();
 }
 
