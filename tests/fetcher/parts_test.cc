@@ -110,7 +110,7 @@ TEST_F(PartsTest, WhatEachProcessHolds) {
   std::vector<pid_t> parts;
   const auto confined = [](pid_t part) { return status_of(part, "Seccomp") == "2"; };
   do {
-    ::usleep(1000);
+    ::usleep(1000);  // the kernel tells nobody that a process has given up its rights: /proc has to be asked
     parts = children_of(first);
   } while (parts.size() != 3 || !std::ranges::all_of(parts, confined));
   char held[17];

@@ -11,6 +11,7 @@
 
 #include "base/files.h"
 #include "tests/scenario/task_run.h"
+#include "tests/support/wait_in.h"
 #include "thermos/explain/explain.h"
 #include "thermos/explain/gather.h"
 
@@ -93,6 +94,12 @@ HealthRecord record_of(const TaskRun& task) {
   auto record = read_health(task.spec().run_folder);
   EXPECT_TRUE(record) << record.error().message();
   return record ? std::move(record).take() : HealthRecord{};
+}
+
+/// Waits until what the runner has written down is as `wanted`.
+template <class Wanted>
+void wait_record(const TaskRun& task, Wanted wanted) {
+  EXPECT_TRUE(wait_in(task.spec().run_folder, [&] { return wanted(record_of(task).state); }));
 }
 
 TEST(HealthCheck, AServiceThatAnswersIsHealthyThoughNobodyListensAtFirst) {
@@ -192,7 +199,7 @@ TEST(HealthCheck, ADaemonThatACheckLeavesIsEndedWithIt) {
   wait_healthy(task);
   const std::uint64_t checks = record_of(task).state.checks;
   // Whenever a further check is over, there is nothing of those before.
-  while (record_of(task).state.checks < checks + 3) ::usleep(10000);
+  wait_record(task, [&](const HealthState& state) { return state.checks >= checks + 3; });
   for (const CheckOutcome& outcome : record_of(task).last) EXPECT_TRUE(outcome.passed) << outcome.words;
   EXPECT_LE(sleepers(), 1) << "of a check that goes on";
   kill_task(task);
@@ -203,7 +210,7 @@ TEST(HealthCheck, AFloodOfOutputIsReadToItsEndAndCut) {
   TaskRun task(task_with(kSleeper, shell_check("head -c 64M /dev/zero", kGrace)));
   task.start();
   wait_healthy(task);
-  EXPECT_EQ(record_of(task).last.back().words, "exit status 0: " + std::string(200, '?'));
+  EXPECT_EQ(record_of(task).last.back().words, "exit status 0: " + std::string(197, '?') + "...");
   kill_task(task);
 }
 
@@ -261,10 +268,10 @@ TEST(HealthCheck, IsTakenOverByTheNextRunnerWithItsCounts) {
                             "  initial_interval_secs: 0\n  timeout_secs: 1\n  max_consecutive_failures: 1\n")));
   task.start();
   wait_healthy(task);
-  while (record_of(task).state.checks < 5) ::usleep(10000);
+  wait_record(task, [](const HealthState& state) { return state.checks >= 5; });
   ASSERT_TRUE(replace_file(task.sandbox() + "/gone", ""));
-  while (record_of(task).state.failed == 0) ::usleep(10000);
-  while (!exists(task.spec().run_folder + "/check")) ::usleep(1000);
+  wait_record(task, [](const HealthState& state) { return state.failed > 0; });
+  EXPECT_TRUE(wait_in(task.spec().run_folder, [&] { return exists(task.spec().run_folder + "/check"); }));
   ASSERT_EQ(::kill(task.runner_pid(), SIGKILL), 0);  // within the second check that hangs
   task.wait_exit();
   task.start();

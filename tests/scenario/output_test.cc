@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "tests/scenario/task_run.h"
+#include "tests/support/wait_in.h"
 
 namespace dewar {
 namespace {
@@ -139,7 +140,8 @@ TEST(Output, WhatAKilledLauncherLeftIsKeptByARunnerThatTookOver) {
     ::kill(task.runner_pid(), SIGKILL);
     EXPECT_EQ(task.wait_exit(), -SIGKILL);
     task.start();
-    while (task.runner_log().find("took over p#0") == std::string::npos) ::poll(nullptr, 0, 10);
+    const auto taken_over = [&] { return task.runner_log().find("took over p#0") != std::string::npos; };
+    EXPECT_TRUE(wait_in(task.spec().run_folder, taken_over));
   });
 }
 
@@ -159,7 +161,7 @@ processes:
   std::vector<std::string> told;
   for (const EventRecord& event : end.events)
     if (event.kind == "output" && event.process == "web") told.push_back(event.words);
-  ASSERT_FALSE(told.empty());
+  ASSERT_EQ(told.size(), 1u) << "the sum alone, not its beginning too";
   EXPECT_NE(told.back().find(" of output dropped: rate limit of 100.0 KB/s"), std::string::npos) << told.back();
 }
 
@@ -183,8 +185,8 @@ processes:
 )yaml");
   EXPECT_EQ(task.run().state(), TaskState::kSuccess);
   EXPECT_TRUE(exists(logs(task, "plain") + "/stdout.3"));
-  for (int tries = 0; tries < 3000 && !exists(logs(task, "small") + "/stdout.1.zst"); ++tries) ::poll(nullptr, 0, 10);
-  EXPECT_TRUE(exists(logs(task, "small") + "/stdout.1.zst")) << "dewar-compress may outlive the run a little";
+  // dewar-compress may outlive the run a little.
+  EXPECT_TRUE(wait_in(logs(task, "small"), [&] { return exists(logs(task, "small") + "/stdout.1.zst"); }));
 }
 
 }  // namespace

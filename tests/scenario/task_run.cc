@@ -8,6 +8,7 @@
 
 #include "base/process.h"
 #include "isolation/container.h"
+#include "tests/support/wait_in.h"
 #include "thermos/checkpoint.h"
 #include "thermos/spec/reader.h"
 
@@ -172,10 +173,8 @@ TaskHistory TaskRun::run() {
 }
 
 bool TaskRun::wait_file(const std::string& name) const {
-  for (int left = kPatienceMs / 5; left > 0; --left) {
-    if (exists(sandbox() + "/" + name)) return true;
-    ::poll(nullptr, 0, 5);
-  }
+  const std::string path = sandbox() + "/" + name;
+  if (wait_in(parent_of(path), [&] { return exists(path); })) return true;
   ADD_FAILURE() << "waited in vain for " << name << "; the runner's log:\n" << runner_log();
   return false;
 }
