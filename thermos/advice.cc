@@ -129,7 +129,7 @@ constexpr Rule kRules[] = {
 std::vector<Advice> advise(const Lived& lived) {
   std::vector<Advice> all;
   for (const Rule& rule : kRules) {
-    if (!rule.tight && lived.wall_seconds < kLeastSeconds) continue;
+    if (!rule.tight && (!lived.asked || lived.wall_seconds < kLeastSeconds)) continue;
     if (Words words = rule.look(lived)) all.push_back({rule.limit, rule.tight, *std::move(words)});
   }
   return all;

@@ -18,6 +18,7 @@ struct Lived {
   Limits limits;
   DiskLimits disk = {};
   std::uint64_t descriptors = 0;  ///< that one process may hold (RLIMIT_NOFILE); 0: not known
+  bool asked = true;              ///< the task named its resources; otherwise there is nothing to ask less of
 };
 
 struct Advice {

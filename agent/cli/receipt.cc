@@ -33,7 +33,8 @@ std::vector<Advice> advice_of(const RunView& view, const TaskHistory& history, d
               .wall_seconds = lived_seconds(history, now),
               .limits = view.limits,
               .disk = view.disk,
-              .descriptors = view.descriptors};
+              .descriptors = view.descriptors,
+              .asked = view.asked};
   if (!history.limits.empty()) (void)!read_limits_text(history.limits, lived.limits);
   for (const auto& [name, runs] : history.processes)
     for (const RunHistory& run : runs)

@@ -14,6 +14,9 @@ std::uint64_t descriptor_limit(const RunnerSpec& spec) {
   return 0;
 }
 
+/// As task_json() writes it: within a text the quotation marks would be escaped.
+bool asks_resources(const RunnerSpec& spec) { return spec.task_json.find("\"resources\":{") != std::string::npos; }
+
 }  // namespace
 
 RunView view_of(const RunnerSpec& spec) {
@@ -25,6 +28,7 @@ RunView view_of(const RunnerSpec& spec) {
                .limits = spec.sandbox.limits,
                .disk = spec.sandbox.disk,
                .disk_backend = {},
+               .asked = asks_resources(spec),
                .descriptors = descriptor_limit(spec),
                .processes = {}};
   if (view.disk.bytes > 0 || view.disk.inodes > 0)

@@ -24,6 +24,7 @@ struct RunView {
   Limits limits;
   DiskLimits disk = {};
   std::string disk_backend = {};       ///< what keeps the disk limit: "project quota", "counting"; empty: no limit
+  bool asked = true;                   ///< the task file has `resources`; else these limits are the host's idea
   std::uint64_t descriptors = 0;       ///< that one process may hold open (RLIMIT_NOFILE); 0: not known
   std::vector<ProcessView> processes;  ///< in the order of the graph, final ones last
 };

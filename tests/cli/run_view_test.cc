@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "thermos/spec/bind.h"
+#include "thermos/spec/reader.h"
+
 namespace dewar {
 namespace {
 
@@ -40,6 +43,18 @@ TEST(RunViewTest, AProcessIsLoggedAsItsOwnPolicySaysElseAsTheTasks) {
   const RunView view = view_of(spec);
   EXPECT_FALSE(view.processes[0].logged);
   EXPECT_TRUE(view.processes[1].logged);
+}
+
+TEST(RunViewTest, OnlyATaskThatNamesItsResourcesHasAskedForThem) {
+  RunnerSpec spec;
+  const auto reading = read_task("processes: [{name: p, cmdline: 'echo \"resources\":{', max_failures: 2}]");
+  ASSERT_TRUE(reading.spec);
+  TaskSpec task = *reading.spec;
+  spec.task_json = task_json(task);
+  EXPECT_FALSE(view_of(spec).asked);
+  task.resources = Resources{.cpu = 1, .ram = 1 << 20, .disk = 0};
+  spec.task_json = task_json(task);
+  EXPECT_TRUE(view_of(spec).asked);
 }
 
 TEST(RunViewTest, FoldersLieInTheRunFolder) {

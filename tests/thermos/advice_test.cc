@@ -52,6 +52,8 @@ TEST(Advice, MemoryThatNobodyNeeded) {
   EXPECT_FALSE(advise(lived)[0].tight);
   lived.wall_seconds = 5;
   EXPECT_THAT(words(lived), IsEmpty()) << "too short a life to tell";
+  lived.wall_seconds = 100, lived.asked = false;
+  EXPECT_THAT(words(lived), IsEmpty()) << "the limit is the host's own idea";
   lived = fitting();
   lived.limits.memory = 16 * kMiB;
   lived.usage.memory_peak_bytes = kMiB;
