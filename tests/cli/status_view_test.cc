@@ -181,6 +181,7 @@ TEST_F(StatusViewTest, NamesThatAreCutCanStillBeToldApart) {
   for (const std::size_t width : {80, 120}) {
     std::set<std::string> names;
     const auto lines = status_lines(status_, ref_, kStart + 600, width, kPlain);
+    for (const std::string& line : lines) EXPECT_LE(columns_of(line), width) << line;
     for (const std::string& line : lines)
       if (const std::size_t end = line.find("  0  "); line.find("shard-") != line.npos)
         names.insert(line.substr(0, end));
