@@ -57,6 +57,22 @@ processes:
   }
 }
 
+// However soon after it the run ends.
+TEST(Disk, WhatARunHasWrittenLastIsInTheReceipt) {
+  TaskRun task(R"yaml(
+name: t
+resources: {disk: 64MB}
+processes:
+  - {name: first, cmdline: 'mkdir -p a/b && head -c 4M /dev/zero >a/b/one', min_duration: 0}
+  - {name: second, cmdline: 'head -c 4M /dev/zero >a/two; rm a/b/one; mkdir -p c/d && head -c 1M /dev/zero >c/d/three'}
+constraints: [{order: [first, second]}]
+)yaml");
+  const TaskHistory end = task.run();
+  EXPECT_EQ(end.state(), TaskState::kSuccess);
+  EXPECT_GE(end.usage.disk_bytes, 5 << 20);
+  EXPECT_LT(end.usage.disk_bytes, 6 << 20);
+}
+
 TEST(Disk, WhoRemovesEnoughInTimeGoesOn) {
   TaskRun task(R"yaml(
 name: t

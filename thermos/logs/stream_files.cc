@@ -143,7 +143,7 @@ std::size_t StreamFiles::read_open(std::uint64_t position, char* to, std::size_t
       return 0;
     }
     const std::size_t part = std::min(size, bytes->size());
-    std::memcpy(to, bytes->data(), part);
+    if (part > 0) std::memcpy(to, bytes->data(), part);
     return part;
   }
   if (!fd_) return 0;
