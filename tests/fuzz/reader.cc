@@ -17,7 +17,9 @@ void use(const dewar::TaskSpec& spec) {
   std::size_t shown = graph.final.size();
   for (const auto& level : graph.levels) shown += level.size();
   demand(shown == spec.processes.size());
-  demand(dewar::read_task(dewar::task_json(spec)).spec.has_value());
+  const std::string json = dewar::task_json(spec);
+  const dewar::TaskReading again = dewar::read_task(json);
+  demand(again.spec && dewar::task_json(*again.spec) == json);
 
   dewar::Bindings bindings{.task_id = "id", .user = "nobody", .hostname = "host", .instance = 0, .ports = {}};
   for (const std::string& port : spec.ports) bindings.ports[port] = 31000;
