@@ -47,7 +47,7 @@ std::string status_json(const TaskStatus& status, const TaskRef& ref, double now
   JsonWriter json(JsonWriter::Style::kPretty);
   json.begin_object();
   put_report(json, status.view, status.history, now);
-  json.field("run_folder", status.run_folder).field("runner_lives", status.runner_lives);
+  json.field("run_folder", ref.place()).field("runner_lives", status.runner_lives);
   json.key("health");
   status.health ? put_health(json, *status.health) : void(json.null());
   if (with_history && ref.process.empty()) put_history(json, status.task_usage);

@@ -345,7 +345,7 @@ std::vector<std::string> status_lines(const TaskStatus& status, const TaskRef& r
   if (!statuses.empty() && statuses.back().reason)
     for (const std::string& piece : wrapped(cut_to(printable(*statuses.back().reason), 3 * room, paint), room))
       say(piece);
-  const std::string id = printable(ref.task_id), folder = printable(status.run_folder);
+  const std::string id = printable(ref.task_id), folder = printable(ref.place());
   if (columns_of(id + " in " + folder) <= room)
     name(id + " in " + folder);
   else

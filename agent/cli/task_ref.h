@@ -27,6 +27,8 @@ struct TaskRef {
   std::string task_id;
   std::string process;               ///< empty: the whole task
   std::optional<std::uint32_t> run;  ///< only with a process
+  /// The run folder, or the bundle that it was unpacked from.
+  const std::string& place() const { return bundle ? bundle->file() : run_folder; }
   /// Of a bundle: what the run folder lies in, which is removed with the last copy of this.
   std::shared_ptr<const OpenedBundle> bundle = {};
 };

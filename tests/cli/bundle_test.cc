@@ -252,6 +252,7 @@ processes:
   ASSERT_TRUE(remove_tree(work_));
   EXPECT_EQ(told("explain", file_).out, task.out);
   EXPECT_THAT(told("status", file_ + "/hog#0").out, HasSubstr(receipt.substr(receipt.find("  state  "))));
+  EXPECT_THAT(told("status", file_).out, HasSubstr("  try in " + file_ + "\n")) << "what it was unpacked into is gone";
   const Said after = told("status", file_, whole);
   ASSERT_EQ(after.code, 0) << after.err;
   json in_bundle = json::parse(after.out);

@@ -82,7 +82,7 @@ TEST(Ages, AreShort) {
 class StatusViewTest : public testing::Test {
  protected:
   StatusViewTest() {
-    status_.run_folder = "/w/run";
+    status_.run_folder = ref_.run_folder = "/w/run";
     status_.view = sample_view();
     status_.history = sample_history();
     status_.runner_lives = true;
@@ -208,7 +208,7 @@ TEST_F(StatusViewTest, AReasonIsToldWhole) {
 }
 
 TEST_F(StatusViewTest, APathThatDoesNotFitHasALineOfItsOwn) {
-  status_.run_folder = "/" + std::string(90, 'p') + "/b370c9b2";
+  status_.run_folder = ref_.run_folder = "/" + std::string(90, 'p') + "/b370c9b2";
   EXPECT_THAT(text(), HasSubstr("\n  web-1\n  /ppp"));
   EXPECT_THAT(text(), HasSubstr("/b370c9b2\n"));
   EXPECT_THAT(text(kPlain, 120), HasSubstr("\n  web-1 in /ppp"));

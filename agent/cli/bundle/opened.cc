@@ -84,7 +84,7 @@ Result<OpenedBundle> OpenedBundle::open(const std::string& path) {
   const char* parent = std::getenv("TMPDIR");
   std::string folder = std::string(parent != nullptr && *parent == '/' ? parent : "/tmp") + "/dewar-bundle-XXXXXX";
   if (::mkdtemp(folder.data()) == nullptr) return fail_errno("make a folder for the bundle, " + folder);
-  OpenedBundle bundle(folder);
+  OpenedBundle bundle(path, folder);
   DEWAR_TRY(unpack(archive, folder).context("open " + path));
   bundle.run_folder_ = DEWAR_TRY(only_folder(folder).context("open " + path));
   settle_logs(bundle.run_folder_ + "/.logs");
@@ -92,7 +92,9 @@ Result<OpenedBundle> OpenedBundle::open(const std::string& path) {
 }
 
 OpenedBundle::OpenedBundle(OpenedBundle&& other) noexcept
-    : folder_(std::exchange(other.folder_, {})), run_folder_(std::move(other.run_folder_)) {}
+    : file_(std::move(other.file_)),
+      folder_(std::exchange(other.folder_, {})),
+      run_folder_(std::move(other.run_folder_)) {}
 
 OpenedBundle::~OpenedBundle() {
   if (!folder_.empty()) (void)!remove_tree(folder_);

@@ -17,12 +17,13 @@ class OpenedBundle {
   OpenedBundle& operator=(OpenedBundle&&) = delete;
   ~OpenedBundle();
 
+  const std::string& file() const { return file_; }
   /// The task's run folder, as far as it was bundled.
   const std::string& run_folder() const { return run_folder_; }
 
  private:
-  explicit OpenedBundle(std::string folder) : folder_(std::move(folder)) {}
-  std::string folder_, run_folder_;
+  OpenedBundle(std::string file, std::string folder) : file_(std::move(file)), folder_(std::move(folder)) {}
+  std::string file_, folder_, run_folder_;
 };
 
 }  // namespace dewar
