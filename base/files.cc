@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <memory>
 
@@ -48,12 +49,15 @@ Result<UniqueFd> open_at(const UniqueFd& dir, const std::string& name, int flags
 
 Result<std::string> read_all(int fd, const std::string& what, std::size_t limit) {
   std::string text;
-  for (std::size_t block = 4096;; block = std::min<std::size_t>(block * 2, 1u << 20)) {
-    const std::size_t old = text.size();
-    text.resize(old + block);
-    const ssize_t n = retry_eintr([&] { return ::read(fd, text.data() + old, block); });
+  std::array<char, 4096> first;  // most files fit: a short text keeps no room for a long one
+  for (;;) {
+    const std::size_t had = text.size(), block = std::clamp<std::size_t>(had, first.size(), 1u << 20);
+    const bool more = had >= first.size();
+    if (more) text.resize(had + block);
+    const ssize_t n = retry_eintr([&] { return ::read(fd, more ? text.data() + had : first.data(), block); });
     if (n < 0) return fail_errno("read " + what);
-    text.resize(old + static_cast<std::size_t>(n));
+    more ? text.resize(had + static_cast<std::size_t>(n))
+         : void(text.append(first.data(), static_cast<std::size_t>(n)));
     if (n == 0) return text;
     if (text.size() > limit) return fail(std::errc::file_too_large, "read " + what);
   }
