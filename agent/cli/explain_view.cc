@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "base/json_writer.h"
 #include "base/units.h"
@@ -47,7 +48,7 @@ class Page {
 void add_memory(Page& page, const std::vector<MemoryPoint>& points, std::size_t lead) {
   if (points.size() < 2) return;
   const auto [least, most] = std::ranges::minmax(points, {}, &MemoryPoint::bytes);
-  const auto seconds = static_cast<std::int64_t>(points.back().time - points.front().time + 0.5);
+  const auto seconds = std::llround(points.back().time - points.front().time);
   const std::string name = "last " + format_duration(std::chrono::seconds(seconds));
   const std::string pad(lead > columns_of(name) ? lead - columns_of(name) : kGap, ' ');
   const std::size_t room = page.width() - std::min(page.width() / 2, kIndent + lead);

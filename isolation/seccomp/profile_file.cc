@@ -307,7 +307,7 @@ Result<Policy> read_profile(const Json& root, const ProfileContext& context) {
                        "listenerPath", "listenerMetadata", "comment"}));
   for (const char* key : {"flags", "listenerPath", "listenerMetadata"}) {
     const Json* value = value_of(root, key);
-    if (value != nullptr && !value->empty() && *value != "") return wrong(key, "is not supported");
+    if (value != nullptr && !value->empty() && *value != Json(std::string())) return wrong(key, "is not supported");
   }
   const Action otherwise = DEWAR_TRY(read_action(root, "defaultAction", "defaultErrnoRet", ""));
   const auto machines = DEWAR_TRY(read_machines(root));

@@ -13,7 +13,7 @@ namespace dewar {
 
 struct KernelVersion {
   int major = 0, minor = 0;
-  friend auto operator<=>(const KernelVersion&, const KernelVersion&) = default;
+  friend auto operator<=>(const KernelVersion&, const KernelVersion&) = default;  // NOLINT(modernize-use-nullptr)
 };
 KernelVersion running_kernel();
 

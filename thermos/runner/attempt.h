@@ -22,7 +22,7 @@ AttemptRecipe task_recipe(const RunnerSpec& spec);
 
 /// One living run of one process: its launcher, its leaf cgroup and its status file. All of it outlives the runner, so
 /// it can be found again from what the checkpoint says.
-class Attempt {
+class Attempt {  // NOLINT(bugprone-reserved-identifier): of the array that the compiler moves
  public:
   /// Makes the leaf and the log folder and starts a launcher, which waits: nothing of the task runs before go().
   static Result<Attempt> start(const RunnerSpec& spec, const Container& container, const ProcessSpec& process, int run);

@@ -25,7 +25,7 @@ constexpr auto kRetryWrite = std::chrono::seconds(1);
 
 Runner::Runner(RunnerSpec spec, RunnerOptions options)
     : spec_(std::move(spec)),
-      options_(options),
+      options_(std::move(options)),
       log_(spec_.run_folder + "/runner.log"),
       events_(spec_.run_folder),
       control_(
