@@ -22,6 +22,7 @@
 #include "fetcher/confine.h"
 #include "tests/fetcher/fetch_rig.h"
 #include "tests/support/temp_folder.h"
+#include "tests/support/wait_in.h"
 
 namespace dewar {
 namespace {
@@ -104,15 +105,15 @@ std::vector<pid_t> children_of(pid_t pid) {
 TEST_F(PartsTest, WhatEachProcessHolds) {
   OddServer server;
   FetchRig rig;
-  Artifact slow = artifact(server.uri("drip/a.tgz"), std::string(64, '0'));
+  Artifact slow = artifact(server.uri("begun/a.tar"), std::string(64, '0'));
   slow.cache = CacheUse::kNo;
   const pid_t first = rig.start(rig.request({slow}), rig.path("log"));
-  std::vector<pid_t> parts;
-  const auto confined = [](pid_t part) { return status_of(part, "Seccomp") == "2"; };
-  do {
-    ::usleep(1000);  // the kernel tells nobody that a process has given up its rights: /proc has to be asked
-    parts = children_of(first);
-  } while (parts.size() != 3 || !std::ranges::all_of(parts, confined));
+  // What is unpacked has gone through all three, and each gives up its rights before it reads a byte.
+  ASSERT_TRUE(wait_in(rig.sandbox(), [&] { return !rig.names().empty(); }));
+  const std::string staging = rig.path("sandbox/" + rig.names().front());
+  ASSERT_TRUE(wait_in(staging, [&] { return exists(staging + "/first"); }));
+  const std::vector<pid_t> parts = children_of(first);
+  EXPECT_EQ(parts.size(), 3u);
   char held[17];
   std::snprintf(held, sizeof held, "%016llx", static_cast<unsigned long long>(kFetchCapabilities));
   EXPECT_EQ(status_of(first, "CapPrm"), held);
@@ -122,6 +123,7 @@ TEST_F(PartsTest, WhatEachProcessHolds) {
       EXPECT_EQ(status_of(part, set), "0000000000000000") << set;
     EXPECT_EQ(status_of(part, "Uid"), "65534");
     EXPECT_EQ(status_of(part, "NoNewPrivs"), "1");
+    EXPECT_EQ(status_of(part, "Seccomp"), "2");
   }
   ::kill(first, SIGKILL);
   ::waitpid(first, nullptr, 0);

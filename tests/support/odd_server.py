@@ -13,6 +13,7 @@ input ends. The path says how:
   /stall/N/NAME     N times stops in the middle and keeps silent
   /silent/NAME      says nothing at all
   /drip/NAME        a byte a second
+  /begun/NAME       the first half of a tar of 32 files, each the content, the first one "first"
   /endless/NAME     never ends, says no length
   /wrong/NAME       200, and other bytes of the same length
   /loop/NAME        redirects to itself
@@ -25,6 +26,7 @@ import hashlib
 import http.server
 import ssl
 import sys
+import tarfile
 import threading
 import time
 import urllib.parse
@@ -153,6 +155,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for byte in content(name)[1:]:
             time.sleep(1)
             self.wfile.write(bytes([byte]))
+
+    def do_begun(self, name, *_):
+        files = b""
+        for file in ("first", *"abcdefghijklmno"):
+            entry = tarfile.TarInfo(file)
+            entry.size = SIZE
+            files += entry.tobuf() + content(name) + bytes(-SIZE % 512)
+        self.answer(200, files, 2 * len(files))
+        self.sleep()
 
     def do_endless(self, *_):
         self.send_response(200)

@@ -149,7 +149,8 @@ void FileStarts::refresh() {
 void FileStarts::go_on() {
   ino_t inode = 0;
   UniqueFd fd;
-  for (int tries = 0; tries < kTries && !fd; ++tries) {
+  // Who knows of one may come between two renames. Where there is none, there is none.
+  for (int left = fd_ ? kTries : 1; left > 0 && !fd; --left) {
     for (const char* name : {"index", "index.1"}) {
       std::uint64_t size = 0;
       fd = open_log(*folder_, name, inode, size);
