@@ -4,9 +4,9 @@
 //       makes a group with COUNT leaves, a sleeping process in each; prints "GROUP PATH" of the files that are read of
 //       each every second (with `all`: while it runs), "ready", and keeps them until its standard input ends. SIGUSR1
 //       to its process group has every sleeper run for a moment
-//   drive_sample look NAME COUNT FOLDER ROUNDS [GROUP]
-//       samples them ROUNDS times, a second of a clock of its own apart; with the process group GROUP they run before
-//       each round. Prints {"us": […]}: CPU microseconds per attempt of each round
+//   drive_sample look NAME FIRST END FOLDER ROUNDS [GROUP]
+//       samples those from FIRST to before END, ROUNDS times, a second of a clock of its own apart; with the process
+//       group GROUP all run before each round. Prints {"us": […]}: CPU microseconds per attempt of each round
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -122,12 +122,12 @@ int make(const CgroupLayout& layout, const std::string& name, int count, bool al
 }
 
 int look(const CgroupLayout& layout, char** argv, pid_t group) {
-  const std::string folder = argv[4];
-  const int count = std::atoi(argv[3]), rounds = std::atoi(argv[5]);
+  const int first = std::atoi(argv[3]), end = std::atoi(argv[4]), rounds = std::atoi(argv[6]), count = end - first;
+  const std::string folder = argv[5];
   HandClock clock;
   const Cgroup task = must(Cgroup::find(layout, argv[2]));
   std::vector<std::pair<Sampler, UsageRing>> attempts;
-  for (int i = 0; i < count; ++i) {
+  for (int i = first; i < end; ++i) {
     const Cgroup leaf = must(task.find_leaf("leaf" + std::to_string(i)));
     attempts.emplace_back(Sampler(leaf.sampled()),
                           must(UsageRing::open(folder + "/" + std::to_string(i), clock, "boot")));
@@ -163,6 +163,6 @@ int main(int argc, char** argv) {
   const std::string verb = argc > 1 ? argv[1] : "";
   const CgroupLayout layout = must(prepare_host_cgroups("dewar-bench"));
   if (verb == "make" && argc >= 4) return make(layout, argv[2], std::atoi(argv[3]), argc > 4);
-  if (verb == "look" && argc >= 6) return look(layout, argv, argc > 6 ? std::atoi(argv[6]) : 0);
+  if (verb == "look" && argc >= 7) return look(layout, argv, argc > 7 ? std::atoi(argv[7]) : 0);
   return 2;
 }
