@@ -91,9 +91,14 @@ std::string format_duration(Duration span) {
   return format("%lldd%02lldh", whole / 86400, whole / 3600 % 24);
 }
 
+std::string format_seconds(double seconds) {
+  constexpr double kMost = 1e9;
+  const double sound = seconds >= 0 ? std::min(seconds, kMost) : 0;
+  return format_duration(Duration(std::llround(sound * 1e9)));
+}
+
 std::string format_rfc3339(double unix_seconds) {
-  constexpr double kLast = 253402300799;  // of the year 9999, where the form ends
-  unix_seconds = unix_seconds >= 0 ? std::min(unix_seconds, kLast) : 0;
+  unix_seconds = unix_seconds >= 0 ? std::min(unix_seconds, kLastSecond) : 0;
   auto whole = static_cast<std::time_t>(std::floor(unix_seconds));
   auto micros = std::llround((unix_seconds - static_cast<double>(whole)) * 1e6);
   if (micros == 1000000) ++whole, micros = 0;

@@ -22,7 +22,11 @@ std::string format_bytes(std::uint64_t bytes);
 
 /// 1.5 s -> "1.5s", 90 s -> "1m30s", 3 ms -> "3ms".
 std::string format_duration(Duration span);
+/// The same of seconds that a damaged record may hold: less than nothing and no number are 0, the most are 10^9.
+std::string format_seconds(double seconds);
 
+/// Of the year 9999, where RFC 3339 ends: no clock tells more, in Unix seconds.
+constexpr double kLastSecond = 253'402'300'799;
 /// Unix seconds -> "2026-01-02T03:04:05.678901Z" (RFC 3339, UTC, microseconds).
 std::string format_rfc3339(double unix_seconds);
 

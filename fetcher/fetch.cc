@@ -209,7 +209,7 @@ std::string line_of(const FetchedItem& item) {
   if (item.from == "cache") {
     line += " from the cache";
   } else {
-    line += " in " + format_duration(std::chrono::milliseconds(static_cast<std::int64_t>(item.seconds * 1000)));
+    line += " in " + format_seconds(item.seconds);
     if (!item.from.empty()) line += " from " + item.from;
   }
   if (!item.sha256.empty()) line += ", sha256 " + item.sha256;

@@ -4,6 +4,7 @@
 
 #include "base/document.h"
 #include "base/files.h"
+#include "base/units.h"
 
 namespace dewar {
 namespace {
@@ -19,8 +20,8 @@ bool is_hopeless(const HealthRules& rules, const HealthState& state) {
   return left > 1 && rules.min_successes > left;
 }
 
-/// What a clock can have said, until the year 10000.
-bool is_time(double seconds) { return seconds >= 0 && seconds < 253'402'300'800.0; }
+/// What a clock can have said.
+bool is_time(double seconds) { return seconds >= 0 && seconds <= kLastSecond; }
 
 bool is_sound(const CheckOutcome& outcome) { return is_time(outcome.time) && outcome.took >= Duration{}; }
 

@@ -45,6 +45,10 @@ TEST(Words, SizesAndSpansReadWell) {
   EXPECT_EQ(format_duration(1500ms), "1.5s");
   EXPECT_EQ(format_duration(90s), "1m30s");
   EXPECT_EQ(format_duration(26h), "1d02h");
+  EXPECT_EQ(format_seconds(1.5), "1.5s");
+  // Damaged records hold any number.
+  for (const double odd : {-1.0, -1e300, std::nan("")}) EXPECT_EQ(format_seconds(odd), "0ms");
+  for (const double odd : {1e9, 1e300, HUGE_VAL}) EXPECT_EQ(format_seconds(odd), "11574d01h");
 }
 
 TEST(Words, Rfc3339HasMicrosecondsAndCarries) {

@@ -32,12 +32,6 @@ void add_bytes(Card& card, const std::string& name, const Details& details, cons
   if (details.contains(detail)) add(card, name, format_bytes(number_of(details, detail)));
 }
 
-std::string seconds_words(double seconds) {
-  constexpr double kMost = 1e9;  // damaged records hold any number
-  return format_duration(
-      std::chrono::milliseconds(static_cast<std::int64_t>(std::min(std::max(0.0, seconds), kMost) * 1e3)));
-}
-
 /// "62914560 12 python3" -> "60.0 MB  python3 (pid 12)"
 std::string process_row(const std::string& detail) {
   const std::size_t first = detail.find(' '), second = detail.find(' ', first + 1);
@@ -169,9 +163,9 @@ Card end_card(const RunHistory& run, const std::string& name, const Death& death
   }
   if (run.start_time) add(card, "started", format_rfc3339(*run.start_time));
   if (run.stop_time) add(card, "ended", format_rfc3339(*run.stop_time));
-  if (run.start_time && run.stop_time) add(card, "lasted", seconds_words(*run.stop_time - *run.start_time));
+  if (run.start_time && run.stop_time) add(card, "lasted", format_seconds(*run.stop_time - *run.start_time));
   if (run.fork_time && is_terminal(run.state)) {
-    add(card, "CPU", seconds_words(static_cast<double>(run.usage.cpu_us().value_or(0)) / 1e6));
+    add(card, "CPU", format_seconds(static_cast<double>(run.usage.cpu_us().value_or(0)) / 1e6));
     if (run.usage.memory_peak_bytes > 0)
       add(card, "memory", "at most " + format_bytes(static_cast<std::uint64_t>(*run.usage.memory_peak_bytes)));
   }

@@ -16,10 +16,6 @@ const ProcessSpec* find_spec(const TaskPlan& plan, const std::string& process) {
   return found == plan.processes.end() ? nullptr : &*found;
 }
 
-std::string format_age(double seconds) {
-  return format_duration(std::chrono::seconds(static_cast<std::int64_t>(std::min(std::max(0.0, seconds), 1e9))));
-}
-
 /// What a process waits for, in the order of the constraints.
 std::vector<std::string> predecessors(const TaskPlan& plan, const std::string& process) {
   std::vector<std::string> names;
@@ -112,7 +108,7 @@ std::string at_work(const Evidence& evidence, const std::string& process) {
   if (run.state == ProcessState::kForked) return "is being started" + (number.empty() ? "" : " (" + number + ")");
   if (!run.progress.empty()) return "fetches: " + run.progress;
   const bool timed = run.start_time && evidence.now > *run.start_time;
-  const std::string age = timed ? " for " + format_age(evidence.now - *run.start_time) : "";
+  const std::string age = timed ? " for " + format_seconds(evidence.now - *run.start_time) : "";
   if (number.empty()) return timed ? "has run" + age : "runs";
   return "is in its " + number + (timed ? "," + age : "");
 }
