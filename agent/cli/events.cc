@@ -1,6 +1,7 @@
 #include "agent/cli/events.h"
 
 #include <optional>
+#include <sstream>
 
 #include "agent/cli/words.h"
 #include "base/units.h"
@@ -54,6 +55,16 @@ void optional_field(JsonWriter& json, std::string_view name, const std::optional
 }
 
 }  // namespace
+
+std::string loss_reasons(const std::string& words) {
+  std::string reasons, word;
+  std::istringstream in(words);
+  while (in >> word) {
+    const bool amount = (word[0] >= '0' && word[0] <= '9') || word == "B" || (word.size() == 2 && word[1] == 'B');
+    if (!amount) reasons += word + " ";
+  }
+  return reasons;
+}
 
 void put_event(JsonWriter& json, const EventRecord& event) {
   json.field("kind", event.kind);

@@ -19,6 +19,9 @@ std::string event_line(const Record& record, const TaskHistory& history, const P
 /// WAITING is told, with a time of null: its record has none.
 std::string event_json(const RunView& view, const Record& record, const TaskHistory& history);
 
+/// Why output was lost, without how much: the same for a loss that has only grown.
+std::string loss_reasons(const std::string& words);
+
 /// The fields "kind", "process" and "run" (unless it is the whole task's), "message", and "details" if there are any.
 void put_event(JsonWriter& json, const EventRecord& event);
 

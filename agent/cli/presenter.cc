@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -69,6 +70,8 @@ class LinePresenter final : public Presenter {
   LinePresenter(RunView view, Paint paint) : view_(std::move(view)), paint_(paint) {}
 
   void event(const Record& record, const TaskHistory& history) override {
+    const auto* told = std::get_if<EventRecord>(&record);
+    if (told != nullptr && told->kind == kOutputEvent && !is_new_loss(*told)) return;
     const std::string line = event_line(record, history, paint_);
     if (!line.empty()) put(STDOUT_FILENO, line + "\n");
   }
@@ -85,8 +88,15 @@ class LinePresenter final : public Presenter {
   }
 
  private:
+  /// A loss is told when it begins; what it has come to stands beneath the table.
+  bool is_new_loss(const EventRecord& event) {
+    const std::string reasons = loss_reasons(event.words);
+    return std::exchange(losses_[{event.process, event.run}], reasons) != reasons;
+  }
+
   RunView view_;
   Paint paint_;
+  std::map<std::pair<std::string, std::int32_t>, std::string> losses_;  ///< of runs: the reasons that were told
 };
 
 class JsonPresenter final : public Presenter {

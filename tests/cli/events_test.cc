@@ -76,6 +76,14 @@ TEST_F(EventsTest, AnEventTellsItsKindAndWhoseItIs) {
   EXPECT_EQ(line(event), "03:04:05.000 serve#2 disk: the sandbox is full");
 }
 
+TEST(LossReasons, AreTheSameWhenOnlyTheAmountHasGrown) {
+  const std::string began = loss_reasons("stdout: 17 B lost: No space left on device");
+  EXPECT_EQ(began, loss_reasons("stdout: 1.5 MB lost: No space left on device"));
+  EXPECT_NE(
+      began,
+      loss_reasons("stdout: 1.5 MB lost: No space left on device; 2.0 KB of output dropped: the disk did not keep up"));
+}
+
 TEST_F(EventsTest, EvidenceIsForProgramsOnly) {
   const EventRecord event{kStart, "end", "serve", 2, "", {{"cause", "crash"}, {"fault_address", "0x10"}}};
   EXPECT_EQ(line(event), "");

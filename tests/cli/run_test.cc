@@ -1,4 +1,5 @@
 // `dewar run` as a whole: what it says, what it ends with, and what it survives.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
@@ -102,6 +103,26 @@ TEST_F(RunTest, SuccessEndsWithZeroAndOneObject) {
   EXPECT_EQ(hello["return_code"], 0);
   EXPECT_EQ(*read_file(hello["stdout"].get<std::string>()), "hello\n");
   EXPECT_GT(report["usage"]["memory_peak_bytes"], 0);
+}
+
+TEST_F(RunTest, ALossOfOutputIsALineWhenItBeginsAndItsSumBeneathTheTable) {
+  DewarCommand dewar(run(task(R"yaml(
+name: loss
+processes:
+  - name: web
+    cmdline: 'mkfifo go; head -c 999997 /dev/zero; read line < go; head -c 999997 /dev/zero'
+    logger: {rate_limit: 100KB, when_full: drop}
+)yaml"),
+                         "table"));
+  EXPECT_TRUE(dewar.wait_for(" output: ")) << dewar.out();
+  const UniqueFd go(::open((sandbox() + "/go").c_str(), O_WRONLY | O_CLOEXEC));
+  ASSERT_EQ(::write(go.get(), "\n", 1), 1);
+  EXPECT_EQ(dewar.wait(), 0) << dewar.err();
+  const std::size_t table = dewar.out().find("\nname ");
+  ASSERT_NE(table, std::string::npos) << dewar.out();
+  const std::string lines = dewar.out().substr(0, table), beneath = dewar.out().substr(table);
+  EXPECT_EQ(lines.find("web#0 output: "), lines.rfind("web#0 output: ")) << lines;
+  EXPECT_THAT(beneath, HasSubstr(" of output dropped: rate limit of 100.0 KB/s"));
 }
 
 TEST_F(RunTest, FailureEndsWithOneAndItsReason) {
