@@ -4,9 +4,9 @@
 #include <linux/bpf_common.h>
 #include <linux/filter.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
-#include <map>
 #include <span>
 
 namespace dewar {
@@ -86,54 +86,62 @@ void append_rule(const CallRule& rule, Program& program) {
 /// What is answered to the numbers from `first` up to the next segment.
 struct Segment {
   std::uint32_t first;
-  std::vector<CallRule> rules;  ///< the last one has no tests
+  std::span<const CallRule* const> tested;  ///< asked in this order
+  Action otherwise;
 };
 
-bool is_plain(const Segment& segment) { return segment.rules.size() == 1; }
+/// Sorted by number; the rules of one number keep their order. A segment points into it.
+using SortedRules = std::vector<const CallRule*>;
 
-std::vector<Segment> segments_of(const ArchRules& arch, const Policy& policy) {
-  std::map<std::uint32_t, std::vector<CallRule>> calls;
-  for (const CallRule& rule : arch.rules) {
-    auto& rules = calls[rule.number];
-    if (rules.empty() || !rules.back().tests.empty()) rules.push_back(rule);
-  }
+SortedRules sorted_rules(const ArchRules& arch) {
+  SortedRules rules;
+  rules.reserve(arch.rules.size());
+  for (const CallRule& rule : arch.rules) rules.push_back(&rule);
+  std::ranges::stable_sort(rules, {}, [](const CallRule* rule) { return rule->number; });
+  return rules;
+}
+
+std::vector<Segment> segments_of(const ArchRules& arch, const SortedRules& rules, const Policy& policy) {
   std::vector<Segment> segments;
-  const auto begin = [&](std::uint32_t first, std::vector<CallRule> rules) {
-    if (rules.empty() || !rules.back().tests.empty()) rules.push_back({first, policy.otherwise});
-    Segment segment{first, std::move(rules)};
-    const bool same = !segments.empty() && is_plain(segments.back()) && is_plain(segment) &&
-                      segments.back().rules[0].action == segment.rules[0].action;
-    if (!same) segments.push_back(std::move(segment));
+  segments.reserve(rules.size() + 3);
+  const auto begin = [&](const Segment& segment) {
+    const bool same = !segments.empty() && segments.back().tested.empty() && segment.tested.empty() &&
+                      segments.back().otherwise == segment.otherwise;
+    if (!same) segments.push_back(segment);
   };
   std::uint32_t next = 0;
-  for (auto& [number, rules] : calls) {
-    if (number > next) begin(next, {});
-    begin(number, std::move(rules));
+  for (auto rule = rules.begin(); rule != rules.end();) {
+    const std::uint32_t number = (*rule)->number;
+    if (number > next) begin({next, {}, policy.otherwise});
+    const auto is_other = [&](const CallRule* one) { return one->number != number; };
+    const auto end = std::find_if(rule, rules.end(), is_other);
+    const auto plain = std::find_if(rule, end, [](const CallRule* one) { return one->tests.empty(); });
+    begin({number, {rule, plain}, plain != end ? (*plain)->action : policy.otherwise});
     next = number + 1;
+    rule = end;
   }
-  begin(next, {});
+  begin({next, {}, policy.otherwise});
   if (arch.arch == AUDIT_ARCH_X86_64 && !arch.with_x32) {
-    begin(kX32, {{kX32, policy.other_architecture}});
-    begin(kNoCall, {});
+    begin({kX32, {}, policy.other_architecture});
+    begin({kNoCall, {}, policy.otherwise});
   }
   return segments;
 }
 
 /// A binary tree over the segments. The number is in the accumulator.
-Program tree_of(std::span<const Segment> segments) {
-  Program program;
+void append_tree(std::span<const Segment> segments, Program& program) {
   if (segments.size() == 1) {
-    for (const CallRule& rule : segments[0].rules) append_rule(rule, program);
-    return program;
+    for (const CallRule* rule : segments[0].tested) append_rule(*rule, program);
+    return program.push_back(answer(segments[0].otherwise));
   }
-  const std::size_t middle = segments.size() / 2;
-  const Program below = tree_of(segments.first(middle)), above = tree_of(segments.subspan(middle));
-  const bool is_near = below.size() <= 255;
-  program.push_back(jump(BPF_JGE, segments[middle].first, is_near ? below.size() : 0, is_near ? 0 : 1));
-  if (!is_near) program.push_back(skip(below.size()));
-  program.insert(program.end(), below.begin(), below.end());
-  program.insert(program.end(), above.begin(), above.end());
-  return program;
+  const std::size_t middle = segments.size() / 2, branch = program.size();
+  program.emplace_back();  // filled in once the length of what it jumps over is known
+  append_tree(segments.first(middle), program);
+  const std::size_t below = program.size() - branch - 1;
+  const bool is_near = below <= 255;
+  program[branch] = jump(BPF_JGE, segments[middle].first, is_near ? below : 0, is_near ? 0 : 1);
+  if (!is_near) program.insert(program.begin() + static_cast<std::ptrdiff_t>(branch) + 1, skip(below));
+  append_tree(segments.subspan(middle), program);
 }
 
 }  // namespace
@@ -141,11 +149,13 @@ Program tree_of(std::span<const Segment> segments) {
 Result<std::string> compile_bpf(const Policy& policy) {
   Program program = {load(offsetof(seccomp_data, arch))};
   for (const ArchRules& arch : policy.architectures) {
-    const Program tree = tree_of(segments_of(arch, policy));
+    const SortedRules rules = sorted_rules(arch);
     program.push_back(jump(BPF_JEQ, arch.arch, 1, 0));
-    program.push_back(skip(tree.size() + 1));
+    const std::size_t to_next = program.size();
+    program.emplace_back();
     program.push_back(load(offsetof(seccomp_data, nr)));
-    program.insert(program.end(), tree.begin(), tree.end());
+    append_tree(segments_of(arch, rules, policy), program);
+    program[to_next] = skip(program.size() - to_next - 1);
   }
   program.push_back(answer(policy.other_architecture));
   if (program.size() > BPF_MAXINSNS)

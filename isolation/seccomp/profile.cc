@@ -45,6 +45,7 @@ void add_condition(const Condition& condition, std::vector<CallRule>& rules) {
 
 Policy built_in_policy(Profile profile, std::uint64_t capabilities) {
   ArchRules native{.arch = AUDIT_ARCH_X86_64};
+  native.rules.reserve(syscall_rules().size() + 50);  // and the conditions
   for (const Condition& condition : conditions(profile, capabilities)) add_condition(condition, native.rules);
   for (const SyscallRule& rule : syscall_rules()) {
     native.rules.push_back(
