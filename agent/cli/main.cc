@@ -25,11 +25,13 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", dewar::kVersion);
   dewar::ExitCode exit_code = dewar::ExitCode::kDone;
-  // One that is named is the only one made: all of them take longer than a task file takes to read.
+  // All of them, which takes longer than to read a task file, are made only for whoever names none.
   const std::string_view first = argc > 1 ? argv[1] : "";
-  const bool named = std::ranges::find(kCommands, first, &Command::name) != std::end(kCommands);
-  for (const Command& command : kCommands)
-    if (!named || command.name == first) command.add(app, exit_code);
+  const auto* named = std::ranges::find(kCommands, first, &Command::name);
+  for (const Command& command : kCommands) {
+    const bool wanted = named == std::end(kCommands) ? first != "--version" : &command == named;
+    if (wanted) command.add(app, exit_code);
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

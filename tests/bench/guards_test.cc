@@ -60,7 +60,7 @@ class GuardTest : public testing::Test {
 TEST_F(GuardTest, StartingAProgram) {
   EXPECT_LT(instructions({kBin + "dewar-runner"}, 101), 130'000);
   EXPECT_LT(instructions({kBin + "dewar-launch"}, 2), 130'000);
-  EXPECT_LT(instructions({kBin + "dewar", "--version"}, 0), 5'000'000);
+  EXPECT_LT(instructions({kBin + "dewar", "--version"}, 0), 1'300'000);
   EXPECT_LT(instructions({kBin + "dewar-fetch"}, 2), 50'000'000);
 }
 
