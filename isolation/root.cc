@@ -27,7 +27,7 @@ constexpr std::array<std::string_view, 28> kEtc = {
 /// Of /etc/ssl all but the private keys.
 constexpr std::array<std::string_view, 2> kEtcSsl = {"/etc/ssl/certs", "/etc/ssl/openssl.cnf"};
 
-constexpr std::array<std::string_view, 3> kProgramFolders = {"/opt", "/sbin", "/usr"};
+constexpr std::array<std::string_view, 3> kProgramFolders = {"opt", "sbin", "usr"};
 
 constexpr std::array<std::string_view, 6> kDevices = {"/dev/full", "/dev/null",    "/dev/random",
                                                       "/dev/tty",  "/dev/urandom", "/dev/zero"};
@@ -59,9 +59,9 @@ bool is_shown_of_etc(std::string_view name) {
   return std::ranges::any_of(kEtc, [&](std::string_view pattern) { return matches(pattern, name); });
 }
 
-bool is_program_folder(std::string_view path) {
-  return path == "/bin" || path.starts_with("/lib") ||
-         std::ranges::find(kProgramFolders, path) != kProgramFolders.end();
+/// Of what is in /.
+bool is_program_folder(std::string_view name) {
+  return name == "bin" || name.starts_with("lib") || std::ranges::find(kProgramFolders, name) != kProgramFolders.end();
 }
 
 MountOp mount(MountKind kind, std::string_view target, std::string options = "") {
@@ -99,10 +99,10 @@ MountOp tmpfs(const Tmpfs& asked) {
 
 void add_programs(const HostRoot& host, std::vector<MountOp>& ops) {
   for (const std::string& path : host.folders) {
-    if (is_program_folder(path)) ops.push_back(bind(path, path, true));
+    if (is_program_folder(path.substr(1))) ops.push_back(bind(path, path, true));
   }
   for (const auto& [path, to] : host.links) {
-    if (is_program_folder(path)) ops.push_back(link(to, path));
+    if (is_program_folder(path.substr(1))) ops.push_back(link(to, path));
   }
 }
 
@@ -214,25 +214,45 @@ Result<void> check_place(const std::vector<MountOp>& ops, std::size_t which) {
               (folder ? "file and what would lie over it a folder" : "folder and what would lie over it a file"));
 }
 
+struct Entry {
+  std::string path;
+  mode_t type;  ///< S_IFDIR, S_IFLNK...
+};
+
+/// The chosen ones in `folder`, whose path ends with a slash.
+std::vector<Entry> entries_in(const std::string& folder, bool (*is_chosen)(std::string_view name)) {
+  std::vector<Entry> entries;
+  DIR* const stream = ::opendir(folder.c_str());
+  if (stream == nullptr) return entries;
+  while (const dirent* entry = ::readdir(stream)) {
+    if (!is_chosen(entry->d_name)) continue;
+    Entry chosen{folder + entry->d_name, static_cast<mode_t>(DTTOIF(entry->d_type))};
+    struct stat info {};
+    if (entry->d_type == DT_UNKNOWN && ::lstat(chosen.path.c_str(), &info) == 0) chosen.type = info.st_mode & S_IFMT;
+    entries.push_back(std::move(chosen));
+  }
+  ::closedir(stream);
+  std::ranges::sort(entries, {}, &Entry::path);
+  return entries;
+}
+
+void add_link(const std::string& path, HostRoot& host) {
+  char to[PATH_MAX];
+  const ssize_t length = ::readlink(path.c_str(), to, sizeof to);
+  if (length > 0) host.links[path] = std::string(to, static_cast<std::size_t>(length));
+}
+
 }  // namespace
 
 HostRoot look_at_host_root() {
   HostRoot host;
-  if (auto etc = list_dir("/etc")) host.etc = std::move(etc).take();
-  std::erase_if(host.etc, [](const std::string& name) { return !is_shown_of_etc(name); });
-  std::vector<std::string> paths;
-  for (const std::string& name : host.etc) paths.push_back("/etc/" + name);
-  const auto names = list_dir("/");
-  for (const std::string& name : names ? *names : std::vector<std::string>{})
-    if (is_program_folder("/" + name)) paths.push_back("/" + name);
-  for (const std::string& path : paths) {
-    struct stat info {};
-    char to[PATH_MAX];
-    if (::lstat(path.c_str(), &info) != 0) continue;
-    if (S_ISDIR(info.st_mode) && parent_of(path) == "/") host.folders.push_back(path);
-    if (!S_ISLNK(info.st_mode)) continue;
-    const ssize_t length = ::readlink(path.c_str(), to, sizeof to);
-    if (length > 0) host.links[path] = std::string(to, static_cast<std::size_t>(length));
+  for (const Entry& entry : entries_in("/etc/", is_shown_of_etc)) {
+    host.etc.push_back(entry.path.substr(5));
+    if (S_ISLNK(entry.type)) add_link(entry.path, host);
+  }
+  for (const Entry& entry : entries_in("/", is_program_folder)) {
+    if (S_ISDIR(entry.type)) host.folders.push_back(entry.path);
+    if (S_ISLNK(entry.type)) add_link(entry.path, host);
   }
   return host;
 }

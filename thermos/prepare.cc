@@ -48,9 +48,9 @@ std::string executor_folder(const std::string& work_dir, const std::string& task
 }
 
 Result<User> look_up_user(const std::string& name) {
-  std::vector<char> buffer(16384);
+  char buffer[16384];
   passwd entry{}, *found = nullptr;
-  const int error = ::getpwnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
+  const int error = ::getpwnam_r(name.c_str(), &entry, buffer, sizeof buffer, &found);
   if (error != 0) return fail({error, std::generic_category()}, "look up user '" + name + "'");
   if (found == nullptr) return fail("there is no user '" + name + "' on this host");
   User user{name, entry.pw_uid, entry.pw_gid, {}};
@@ -105,6 +105,7 @@ Result<void> check_devices(const std::vector<DeviceRule>& devices) {
 
 /// What would otherwise be told only when the container is made.
 Result<void> check_mounts(const RunnerSpec& spec) {
+  if (spec.sandbox.binds.empty() && spec.sandbox.tmpfs.empty()) return {};
   RootSpec root;
   root.sandbox_folder = spec.run_folder + "/sandbox";
   root.log_folder = spec.run_folder + "/.logs";
