@@ -62,6 +62,7 @@ TEST(Words, Rfc3339HasMicrosecondsAndCarries) {
 TEST(Crc32c, MatchesTheCheckValueOfItsSpecification) {
   EXPECT_EQ(crc32c("123456789"), 0xE3069283u);
   EXPECT_EQ(crc32c(""), 0u);
+  EXPECT_EQ(crc32c(std::string(32, '\0')), 0x8A9136AAu);  // RFC 3720, B.4
 }
 
 struct Sample {
