@@ -102,11 +102,13 @@ std::string format_rfc3339(double unix_seconds) {
   auto whole = static_cast<std::time_t>(std::floor(unix_seconds));
   auto micros = std::llround((unix_seconds - static_cast<double>(whole)) * 1e6);
   if (micros == 1000000) ++whole, micros = 0;
-  std::tm utc{};
-  gmtime_r(&whole, &utc);
-  char date[32];
-  std::strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &utc);
-  return format("%s.%06lldZ", date, micros);
+  using namespace std::chrono;  // gmtime_r(3) reads the time zone's file first
+  const sys_seconds time{seconds(whole)};
+  const sys_days midnight = floor<days>(time);
+  const year_month_day date(midnight);
+  const hh_mm_ss clock(time - midnight);
+  return format("%04d-%02u-%02uT%02d:%02d:%02d.%06lldZ", int(date.year()), unsigned(date.month()), unsigned(date.day()),
+                int(clock.hours().count()), int(clock.minutes().count()), int(clock.seconds().count()), micros);
 }
 
 }  // namespace dewar
