@@ -97,6 +97,10 @@ Replay replay_into(TaskHistory& history, std::string_view content) {
   return stream;
 }
 
+Result<std::string> read_stream(const std::string& root, const std::string& task_id) {
+  return read_file(root + "/checkpoints/" + task_id + "/" + kRunner, kMaxStream);
+}
+
 }  // namespace
 
 Checkpoint::Checkpoint(std::string root, const std::string& task_id)
@@ -260,10 +264,14 @@ Result<void> Checkpoint::finish() {
 }
 
 Result<TaskHistory> read_history(const std::string& root, const std::string& task_id) {
-  const std::string content = DEWAR_TRY(read_file(root + "/checkpoints/" + task_id + "/runner", kMaxStream));
   TaskHistory history;
-  replay_into(history, content);
+  replay_into(history, DEWAR_TRY(read_stream(root, task_id)));
   return history;
+}
+
+Result<std::vector<Record>> read_checkpoint_records(const std::string& root, const std::string& task_id) {
+  TaskHistory history;
+  return replay_into(history, DEWAR_TRY(read_stream(root, task_id))).records;
 }
 
 }  // namespace dewar

@@ -60,6 +60,8 @@ class Checkpoint {
 
 /// Reads a task's history without taking part, up to the first record that is damaged. Errors: ENOENT.
 Result<TaskHistory> read_history(const std::string& root, const std::string& task_id);
+/// The records that add up to it.
+Result<std::vector<Record>> read_checkpoint_records(const std::string& root, const std::string& task_id);
 
 /// Every whole record of a stream up to the first damaged one, and where they end.
 struct Replay {

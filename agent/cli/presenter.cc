@@ -38,6 +38,7 @@ class LivePresenter final : public Presenter {
 
   void event(const Record&, const TaskHistory&) override {}
   void note(const std::string& words) override { notes_.push_back(words); }
+  bool is_live() const override { return true; }
   void refresh(const TaskHistory& history) override { draw(history, false); }
   void end(const TaskHistory& history) override {
     draw(history, true);
@@ -78,7 +79,6 @@ class LinePresenter final : public Presenter {
   void note(const std::string& words) override {
     put(STDOUT_FILENO, paint_.tone(Tone::kFaint, clock_time(now(), true)) + " " + printable(words) + "\n");
   }
-  void refresh(const TaskHistory&) override {}
   void end(const TaskHistory& history) override {
     std::string text;
     for (const Line& line : table_lines(view_, history, now(), kUsualWidth, paint_)) text += "\n" + line.text;
@@ -109,7 +109,6 @@ class JsonPresenter final : public Presenter {
     if (!line.empty()) put(STDOUT_FILENO, line + "\n");
   }
   void note(const std::string& words) override { put(STDERR_FILENO, "dewar run: " + printable(words) + "\n"); }
-  void refresh(const TaskHistory&) override {}
   void end(const TaskHistory& history) override {
     // As the kernel had them when they were last set; a task without a sandbox has those of its file.
     if (const auto limits = read_limits(parent_of(view_.sandbox))) view_.limits = *limits;

@@ -21,8 +21,10 @@ class Presenter {
   virtual void event(const Record& record, const TaskHistory& history) = 0;
   /// Something to tell beside the task's own events: "the runner died; starting it again".
   virtual void note(const std::string& words) = 0;
-  /// Time has passed or numbers have changed; at most ten times a second.
-  virtual void refresh(const TaskHistory& history) = 0;
+  /// Whether it shows the time that passes and numbers that change; then refresh() is called, at most ten times a
+  /// second.
+  virtual bool is_live() const { return false; }
+  virtual void refresh(const TaskHistory&) {}
   /// The task has ended; nothing is told after this.
   virtual void end(const TaskHistory& history) = 0;
 };

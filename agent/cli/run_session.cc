@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <utility>
@@ -50,15 +51,15 @@ Result<void> RunSession::take_signals() {
 
 /// The files tell of an end that no runner is left to tell, and the events that we have missed.
 bool RunSession::has_ended() {
-  const std::string root = spec_.run_folder + "/checkpoints";
-  auto history = read_history(root, spec_.task_id);
-  if (!history || !history->terminal()) return false;
+  const auto records = read_checkpoint_records(spec_.run_folder + "/checkpoints", spec_.task_id);
+  const auto is_end = [](const Record& record) {
+    const auto* status = std::get_if<TaskRecord>(&record);
+    return status != nullptr && is_terminal(status->state);
+  };
+  if (!records || std::ranges::none_of(*records, is_end)) return false;
   begin_anew();
-  const auto stream = read_file(root + "/checkpoints/" + spec_.task_id + "/runner");
-  for (const Record& record : stream ? replay(*stream).records : std::vector<Record>{}) take(record);
+  for (const Record& record : *records) take(record);
   for (const EventRecord& event : read_events(spec_.run_folder)) take(event);
-  history->events = std::move(history_.events);
-  history_ = std::move(history).take();
   return true;
 }
 
@@ -203,11 +204,13 @@ void RunSession::pass_on_wish() {
 // ---- Showing ----
 
 void RunSession::show_soon() {
+  if (!presenter_.is_live()) return;
   loop_.cancel(frame_timer_);
   frame_timer_ = loop_.at(std::max(clock_.now(), last_frame_ + kFramePause), [this] { show(); });
 }
 
 void RunSession::show() {
+  if (!presenter_.is_live()) return;
   presenter_.refresh(history_);
   last_frame_ = clock_.now();
   loop_.cancel(frame_timer_);
