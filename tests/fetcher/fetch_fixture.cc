@@ -69,6 +69,10 @@ std::vector<std::string> OddServer::log() const {
   return lines;
 }
 
+void OddServer::wait_until_asked(const std::string& path, int times) const {
+  output_of({"/usr/bin/curl", "-skf", uri("asked/" + std::to_string(times) + "?/" + path)});
+}
+
 std::string OddServer::content(const std::string& name, int version) {
   const std::string digits = sha256(name + " " + std::to_string(version));
   std::string block, text;

@@ -23,6 +23,8 @@ class OddServer {
   std::string host() const { return "127.0.0.1:" + port_; }
   /// What it was asked for, a line each: METHOD PATH RANGE AUTHORIZATION.
   std::vector<std::string> log() const;
+  /// Waits until it has been asked for this path so many times; after a minute the test has failed.
+  void wait_until_asked(const std::string& path, int times) const;
 
   /// The bytes behind a name (odd_server.py).
   static std::string content(const std::string& name, int version = 1);

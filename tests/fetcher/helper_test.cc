@@ -1,6 +1,7 @@
 // The operator's commands for schemes of their own.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include <string>
 
 #include "base/files.h"
+#include "base/process.h"
 #include "tests/fetcher/fetch_rig.h"
 
 namespace dewar {
@@ -40,10 +42,12 @@ class HelperTest : public testing::Test {
   void expect_ended() {
     const auto text = read_file(rig_.path("open/pid"));
     ASSERT_TRUE(text);
-    const pid_t pid = std::stoi(*text);
-    for (int rounds = 0; ::kill(pid, 0) == 0 && rounds < 1000; ++rounds) ::usleep(10'000);
-    EXPECT_NE(::kill(pid, 0), 0) << "the helper still runs";
-    if (::kill(pid, 0) == 0) ::kill(pid, SIGKILL);
+    const auto id = identify(std::stoi(*text));
+    const auto process = id ? open_process(*id) : Result<UniqueFd>(fail("it has gone"));
+    if (!process) return;
+    pollfd end{process->get(), POLLIN, 0};
+    EXPECT_EQ(::poll(&end, 1, 60'000), 1) << "the helper still runs";
+    (void)!send_signal(*process, SIGKILL);
   }
 
   FetchRig rig_;

@@ -1,4 +1,6 @@
 // dewar-fetch and archives: unpacked while they come, seen only once they are known to be the right ones.
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,6 +10,7 @@
 #include "base/digest.h"
 #include "tests/extract/archives.h"
 #include "tests/fetcher/fetch_fixture.h"
+#include "tests/support/wait_in.h"
 
 namespace dewar {
 namespace {
@@ -47,6 +50,9 @@ std::string noise(std::size_t size, unsigned seed) {
 
 TEST_F(UnpackTest, FilesAreWrittenWhileTheRestIsStillToCome) {
   const std::string first = noise(3 << 20, 1), second = noise(3 << 20, 2), go = temp_ / "go";
+  ASSERT_EQ(::mkfifo(go.c_str(), 0644), 0);
+  const UniqueFd going(::open(go.c_str(), O_RDWR | O_CLOEXEC));
+  ASSERT_TRUE(going);
   configure("stall_timeout 60s");
   configure("helper own /bin/sh " + (temp_ / "send"));
   for (const Compression compression : {Compression::kGzip, Compression::kZstd}) {
@@ -55,23 +61,26 @@ TEST_F(UnpackTest, FilesAreWrittenWhileTheRestIsStillToCome) {
         packed(compression, tar({{.name = "first", .content = first}, {.name = "second", .content = second}}));
     const std::string path = temp_ / "archive", most = std::to_string(bytes.size() * 7 / 10);
     ASSERT_TRUE(replace_file(path, bytes));
-    ASSERT_TRUE(replace_file(temp_ / "send", "head -c " + most + " " + path + "\nwhile ! test -e " + go +
-                                                 "; do sleep 0.05; done\ntail -c +$((" + most + " + 1)) " + path));
+    ASSERT_TRUE(replace_file(temp_ / "send", "head -c " + most + " " + path + "\nread line < " + go + "\ntail -c +$((" +
+                                                 most + " + 1)) " + path));
     Artifact wanted = artifact("own://there/" + name);
     wanted.sha256 = sha256(bytes);
     wanted.into = name + ".d";
     End end;
     std::thread fetching([&] { end = run(wanted); });
-    bool there = false;
-    for (int rounds = 0; !there && rounds < 3000; ++rounds) {
-      ::usleep(10'000);
-      const auto hidden = list_dir(in_sandbox(wanted.into));
-      there = hidden && hidden->size() == 1 && content_of(wanted.into + "/" + hidden->front() + "/first") == first;
-    }
-    EXPECT_TRUE(there) << name;
-    EXPECT_TRUE(replace_file(go, ""));
+    const std::string into = in_sandbox(wanted.into);
+    std::string hidden;
+    const auto has_one = [&] {
+      const auto names = list_dir(into);
+      if (names && names->size() == 1) hidden = names->front();
+      return !hidden.empty();
+    };
+    EXPECT_TRUE(
+        wait_in(in_sandbox(""), [&] { return exists(into); }) && wait_in(into, has_one) &&
+        wait_in(into + "/" + hidden, [&] { return content_of(wanted.into + "/" + hidden + "/first") == first; }))
+        << name;
+    EXPECT_EQ(::write(going.get(), "\n", 1), 1);
     fetching.join();
-    ASSERT_EQ(::unlink(go.c_str()), 0);
     EXPECT_EQ(end.status, 0) << end.err;
     EXPECT_TRUE(content_of(wanted.into + "/second") == second);
   }

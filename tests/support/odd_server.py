@@ -19,6 +19,7 @@ input ends. The path says how:
   /loop/NAME        redirects to itself
   /to?URL           redirects to URL
   /headers/NAME     the headers it got, as the body
+  /asked/N?PATH     nothing, once PATH has been asked for N times
   /log              what was asked so far: a line per request, METHOD PATH RANGE AUTHORIZATION
 
 Every NAME has 300,000 bytes of its own, the digest of which a test computes with content()."""
@@ -46,6 +47,7 @@ class Server(http.server.ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.lock, self.counts, self.log = threading.Lock(), {}, []
+        self.logged = threading.Condition(self.lock)
 
     def handle_error(self, request, client_address):
         pass  # whoever asked has gone
@@ -68,6 +70,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.log.append(f"{self.command} {self.path} {self.headers.get('Range', '-')} "
                                    f"{self.headers.get('Authorization', '-')}")
+            self.server.logged.notify_all()
         url = urllib.parse.urlsplit(self.path)
         parts = url.path.split("/")[1:]
         behave = getattr(self, "do_" + parts[0].replace("-", "_"), None)
@@ -183,6 +186,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_headers(self, *_):
         self.answer(200, str(self.headers).encode())
+
+    def do_asked(self, times, _, path):
+        with self.server.logged:
+            enough = self.server.logged.wait_for(
+                lambda: sum(line.split()[1] == path for line in self.server.log) >= int(times), 60)
+        self.answer(200 if enough else 408)
 
     def do_log(self, *_):
         with self.server.lock:
