@@ -71,9 +71,10 @@ std::string Paint::tone(Tone tone, std::string_view text) const {
 }
 
 std::string Paint::hue(std::size_t number, std::string_view text) const {
-  constexpr const char* kHues[] = {"36", "35", "34", "32", "96", "95", "94"};  // not those of warnings and failures
+  // Of the 256 colours: as far from white as from black, and not those of warnings and failures.
+  constexpr const char* kHues[] = {"30", "163", "27", "64", "98", "132"};
   if (!color || text.empty()) return std::string(text);
-  return "\x1b[" + std::string(kHues[number % std::size(kHues)]) + "m" + std::string(text) + "\x1b[0m";
+  return "\x1b[38;5;" + std::string(kHues[number % std::size(kHues)]) + "m" + std::string(text) + "\x1b[0m";
 }
 
 Paint choose_paint(ColorWish wish, bool terminal, const Environment& environment) {

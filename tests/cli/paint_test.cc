@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <cstdio>
 #include <map>
 
 namespace dewar {
@@ -42,6 +44,32 @@ TEST(PaintTest, SignsFollowTheFirstLocaleThatIsSet) {
 TEST(PaintTest, ToneWrapsTextOnlyWithColour) {
   EXPECT_EQ((Paint{.color = true}.tone(Tone::kBad, "no")), "\x1b[31mno\x1b[0m");
   EXPECT_EQ((Paint{.color = false}.tone(Tone::kBad, "no")), "no");
+}
+
+/// What a screen's pixel shines with (WCAG 2, relative luminance), of a colour of the 6 x 6 x 6 cube.
+double luminance(int color) {
+  constexpr double kLevels[] = {0, 95, 135, 175, 215, 255};
+  const auto linear = [&](int level) {
+    const double share = kLevels[level] / 255;
+    return share <= 0.03928 ? share / 12.92 : std::pow((share + 0.055) / 1.055, 2.4);
+  };
+  const int cube = color - 16;
+  return 0.2126 * linear(cube / 36) + 0.7152 * linear(cube / 6 % 6) + 0.0722 * linear(cube % 6);
+}
+
+TEST(PaintTest, HuesCanBeReadOnBlackAndOnWhite) {
+  const Paint paint{.color = true};
+  EXPECT_EQ(Paint{}.hue(0, "x"), "x");
+  for (std::size_t number = 0; number < 12; ++number) {
+    const std::string text = paint.hue(number, "x");
+    int color = 0, end = 0;
+    ASSERT_EQ(std::sscanf(text.c_str(), "\x1b[38;5;%dmx\x1b[0m%n", &color, &end), 1);
+    ASSERT_EQ(end, static_cast<int>(text.size()));
+    ASSERT_TRUE(color >= 16 && color < 232) << color;
+    constexpr double kContrast = 4;  // the best for both is 4.58
+    EXPECT_GT((luminance(color) + 0.05) / 0.05, kContrast) << color;
+    EXPECT_GT(1.05 / (luminance(color) + 0.05), kContrast) << color;
+  }
 }
 
 TEST(PrintableTest, NothingThatSteersATerminalPasses) {
