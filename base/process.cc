@@ -152,6 +152,7 @@ Result<pid_t> spawn(const Spawn& what) {
   const auto argv = pointers(what.argv), env = pointers(what.env);
   Birth birth{what.program.c_str(), argv.data(), env.data(), fds.data(), above, what.new_session, 0};
   clone_args args{};
+  args.flags = what.namespaces;
   args.exit_signal = SIGCHLD;
   if (what.cgroup >= 0) {
     args.flags |= CLONE_INTO_CGROUP;

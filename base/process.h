@@ -51,8 +51,9 @@ struct Spawn {
   std::vector<std::string> argv;  ///< argv[0] included
   std::vector<std::string> env;   ///< NAME=VALUE
   std::vector<int> fds;
-  bool new_session = false;  ///< setsid(2): no terminal, own process group
-  int cgroup = -1;           ///< a folder of cgroup2 that it is born in, see CLONE_INTO_CGROUP in clone(2)
+  bool new_session = false;      ///< setsid(2): no terminal, own process group
+  int cgroup = -1;               ///< a folder of cgroup2 that it is born in, see CLONE_INTO_CGROUP in clone(2)
+  std::uint64_t namespaces = 0;  ///< those that are made for it, CLONE_NEW… of clone(2)
 };
 
 /// Opens a program through a read-only mount that lies in no namespace and goes with its last user. A process that was

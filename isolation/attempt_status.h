@@ -42,9 +42,8 @@ void code(Coder& c, AttemptStatus& v) {
     v.detail, v.log_error);
 }
 
-/// The launcher's one answer about a container, on descriptor 4, framed as above: empty `step` means PID 1 is up.
+/// How far a child came, framed as above. An empty `step`: a container's PID 1 is up.
 struct LaunchReport {
-  ProcessId init;
   std::string step;
   std::int32_t error = 0;
   std::string detail;
@@ -52,7 +51,7 @@ struct LaunchReport {
 
 template <class Coder>
 void code(Coder& c, LaunchReport& v) {
-  c(v.init, v.step, v.error, v.detail);
+  c(v.step, v.error, v.detail);
 }
 
 std::string encode_status(const AttemptStatus& status);

@@ -2,11 +2,13 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/cgroup_members.h"
 #include "base/files.h"
@@ -24,16 +26,6 @@ namespace {
 constexpr char kInitLeaf[] = "init";
 constexpr int kReportTimeoutMs = 60000;  // a sane host needs some milliseconds
 constexpr int kCleanupTimeoutMs = 10000;
-
-Result<LaunchReport> read_report(const UniqueFd& pipe) {
-  pollfd watched{pipe.get(), POLLIN, 0};
-  if (retry_eintr([&] { return ::poll(&watched, 1, kReportTimeoutMs); }) == 0)
-    return fail(std::errc::timed_out, "wait for dewar-launch");
-  const std::string bytes = DEWAR_TRY(read_all(pipe.get(), "dewar-launch's report"));
-  const auto report = decode_report(bytes);
-  if (!report) return fail("dewar-launch ended without a word: was it killed?");
-  return *report;
-}
 
 /// What the task may see of its own groups: cgroup2 alone at the usual place, or each controller's folder.
 std::map<std::string, std::string> visible_cgroups(const CgroupLayout& layout, const std::string& id) {
@@ -64,7 +56,6 @@ ContainerRecipe make_recipe(const ContainerSpec& spec, const Cgroup& group, cons
   recipe.mounts = make_root(look_at_host_root(), root);
   recipe.hostname = spec.hostname;
   recipe.network = sandbox.network;
-  recipe.unified_cgroup = leaf.unified();
   recipe.v1_roots = group.v1_folders();
   for (const std::string& folder : leaf.v1_folders()) {
     if (std::ranges::find(recipe.v1_roots, folder) == recipe.v1_roots.end()) recipe.v1_cgroups.push_back(folder);
@@ -72,33 +63,35 @@ ContainerRecipe make_recipe(const ContainerSpec& spec, const Cgroup& group, cons
   return recipe;
 }
 
-/// Runs dewar-launch to its end. The launcher's status is not asked for: its report says all.
-Result<LaunchReport> launch(const std::string& program, const ContainerRecipe& recipe) {
-  const UniqueFd input = DEWAR_TRY(pipe_holding(encode_recipe(recipe), "the recipe"));
+std::uint64_t namespaces_of(const SandboxSpec& sandbox) {
+  const std::uint64_t own_network = sandbox.network == Network::kHost ? 0 : CLONE_NEWNET;
+  return CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | own_network;
+}
+
+/// PID 1, born into its leaf and its namespaces; the root is still to be built.
+struct Init {
+  pid_t pid;
+  UniqueFd pidfd, report;
+};
+
+Result<Init> spawn_init(const ContainerSpec& spec, const Cgroup& group, const Cgroup& leaf) {
+  const UniqueFd input = DEWAR_TRY(pipe_holding(encode_recipe(make_recipe(spec, group, leaf)), "the recipe"));
   Pipe output = DEWAR_TRY(make_pipe());
+  UniqueFd birthplace;
+  if (!leaf.unified().empty()) birthplace = DEWAR_TRY(open_file(leaf.unified(), O_PATH | O_DIRECTORY));
   Spawn start;
-  start.program = program;
+  start.program = spec.launcher;
   start.argv = {"dewar-launch"};
   start.fds = {-1, -1, STDERR_FILENO, input.get(), output.writer.get()};
+  start.cgroup = birthplace.get();
+  start.namespaces = namespaces_of(spec.sandbox);
   const pid_t pid = DEWAR_TRY(spawn(start));
-  output.writer.reset();
-  auto report = read_report(output.reader);
-  if (!report) ::kill(pid, SIGKILL);  // our own child, not reaped yet: the number is still its
+  auto pidfd = open_child(pid);
+  if (pidfd) return Init{pid, std::move(pidfd).take(), std::move(output.reader)};
+  ::kill(pid, SIGKILL);  // our own child, not reaped yet: the number is still its
   retry_eintr([&] { return ::waitpid(pid, nullptr, 0); });
-  return report;
+  return Failure{std::move(pidfd).error()};
 }
-
-/// When the task runs out of memory all of it may be killed, but not PID 1: with it the sandbox would go, in which its
-/// finalizers still run. Without CAP_SYS_RESOURCE this is not allowed, and PID 1 is merely the least likely victim.
-void protect_from_oom(pid_t pid) {
-  const std::string file = "/proc/" + std::to_string(pid) + "/oom_score_adj";
-  if (const auto fd = open_file(file, O_WRONLY)) (void)write_all(fd->get(), "-1000", file);
-}
-
-struct Init {
-  ProcessId id;
-  UniqueFd pidfd;
-};
 
 Result<Init> start_init(const ContainerSpec& spec, Cgroup& cgroup) {
   const SandboxSpec& sandbox = spec.sandbox;
@@ -107,16 +100,20 @@ Result<Init> start_init(const ContainerSpec& spec, Cgroup& cgroup) {
   DEWAR_TRY(cgroup.allow_devices(devices).context("step devices"));
   if (sandbox.network == Network::kHost && sandbox.enforce_ports)
     DEWAR_TRY(allow_only_ports(spec.ports, cgroup.unified()).context("step ports"));
-  const Cgroup leaf = DEWAR_TRY(cgroup.create_leaf(kInitLeaf).context("step cgroup"));
+  const Cgroup leaf = DEWAR_TRY(cgroup.create_unmeasured_leaf(kInitLeaf).context("step cgroup"));
   DEWAR_TRY(make_dirs(spec.root_folder, 0700).context("step root"));
-  const LaunchReport report = DEWAR_TRY(launch(spec.launcher, make_recipe(spec, cgroup, leaf)).context("step launch"));
-  if (!report.step.empty()) return fail(explain_step(report.step, report.error, report.detail));
-  UniqueFd pidfd = DEWAR_TRY(open_process(report.init).context("step init: PID 1 has ended already"));
-  protect_from_oom(report.init.pid);
-  if (sandbox.network == Network::kBridge)
-    DEWAR_TRY(attach_network(spec.network, {spec.id, spec.hostname, cgroup.sweep_folder(), report.init.pid})
-                  .context("step network"));
-  return Init{report.init, std::move(pidfd)};
+  return spawn_init(spec, cgroup, leaf).context("step launch");
+}
+
+Result<void> wait_for_root(const UniqueFd& pipe) {
+  pollfd watched{pipe.get(), POLLIN, 0};
+  if (retry_eintr([&] { return ::poll(&watched, 1, kReportTimeoutMs); }) == 0)
+    return fail(std::errc::timed_out, "step launch: wait for dewar-launch");
+  const std::string bytes = DEWAR_TRY(read_all(pipe.get(), "dewar-launch's report"));
+  const auto report = decode_report(bytes);
+  if (!report) return fail("step launch: dewar-launch ended without a word: was it killed?");
+  if (!report->step.empty()) return fail(explain_step(report->step, report->error, report->detail));
+  return {};
 }
 
 /// True if the process is number 1 in the innermost PID namespace it lives in (NSpid in proc(5)).
@@ -138,24 +135,49 @@ Result<void> remove_root_folder(const std::string& path) {
 Result<void> clear_away(const ContainerSpec& spec, Cgroup& cgroup, int timeout_ms) {
   DEWAR_TRY(cgroup.kill_all(timeout_ms));
   auto detached = detach_network(spec.id);
+  if (auto leaf = cgroup.find_leaf(kInitLeaf)) (void)leaf->remove();  // what is empty goes without a look into it
   DEWAR_TRY(cgroup.remove());
   DEWAR_TRY(remove_root_folder(spec.root_folder));
   return detached;
 }
 
+/// There is no half a container.
+Failure give_up(const ContainerSpec& spec, Cgroup& cgroup, Error why) {
+  const auto swept = clear_away(spec, cgroup, kCleanupTimeoutMs);
+  if (!swept) why.context += " (and cleaning up failed: " + swept.error().message() + ")";
+  return Failure{std::move(why)};
+}
+
 }  // namespace
 
 Result<Container> Container::create(const ContainerSpec& spec) {
+  Container container = DEWAR_TRY(begin(spec));
+  DEWAR_TRY(container.finish(spec));
+  return container;
+}
+
+Result<Container> Container::begin(const ContainerSpec& spec) {
   Cgroup cgroup = DEWAR_TRY(Cgroup::create(spec.cgroups, spec.id).context("step cgroup"));
   auto init = start_init(spec, cgroup);
-  if (!init) {
-    Error error = std::move(init).error();
-    const auto swept = clear_away(spec, cgroup, kCleanupTimeoutMs);
-    if (!swept) error.context += " (and cleaning up failed: " + swept.error().message() + ")";
-    return Failure{std::move(error)};
-  }
-  Init made = std::move(init).take();
-  return Container(std::move(cgroup), std::move(made.pidfd), made.id, spec.sandbox.network);
+  if (!init) return give_up(spec, cgroup, std::move(init).error());
+  Init born = std::move(init).take();
+  auto id = identify(born.pid);
+  if (!id) return give_up(spec, cgroup, std::move(id).context("step init").error());
+  Container container(std::move(cgroup), std::move(born.pidfd), *id, spec.sandbox.network);
+  container.report_ = std::move(born.report);
+  return container;
+}
+
+Result<void> Container::finish(const ContainerSpec& spec) {
+  auto up = wait_for_root(std::exchange(report_, {}));
+  if (up && network_ == Network::kBridge)
+    up = attach_network(spec.network, {spec.id, spec.hostname, cgroup_.sweep_folder(), init_id_.pid})
+             .context("step network");
+  if (up) return {};
+  siginfo_t ended{};
+  (void)send_signal(init_, SIGKILL);
+  retry_eintr([&] { return ::waitid(P_PIDFD, static_cast<id_t>(init_.get()), &ended, WEXITED); });
+  return give_up(spec, cgroup_, std::move(up).error());
 }
 
 Result<Container> Container::adopt(const ContainerSpec& spec) {

@@ -35,6 +35,10 @@ class Container {
   /// Makes it; blocks for some milliseconds. On an error nothing is left behind. Errors name the step:
   /// "step pivot_root: …".
   static Result<Container> create(const ContainerSpec& spec);
+  /// The same in two halves, for who has something to do meanwhile: its root is built while it is measured and watched
+  /// already, and nothing can run in it before finish(). On an error of either nothing is left behind.
+  static Result<Container> begin(const ContainerSpec& spec);
+  Result<void> finish(const ContainerSpec& spec);
   /// Finds one that is alive. Errors: ENOENT (no such group), ESRCH (its PID 1 has ended), ECANCELED (create() did not
   /// come to its end: sweep it).
   static Result<Container> adopt(const ContainerSpec& spec);
@@ -60,6 +64,7 @@ class Container {
   UniqueFd init_;
   ProcessId init_id_;
   Network network_;
+  UniqueFd report_;  ///< between begin() and finish()
 };
 
 }  // namespace dewar

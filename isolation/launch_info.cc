@@ -7,7 +7,7 @@
 namespace dewar {
 namespace {
 
-constexpr DocumentKind kRecipe{"DWRC", 5, "the recipe"};
+constexpr DocumentKind kRecipe{"DWRC", 6, "the recipe"};
 
 enum class Kind : std::uint8_t { kContainer, kAttempt, kDrain };
 

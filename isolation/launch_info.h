@@ -80,8 +80,8 @@ struct MountOp {
   bool devices = false;   ///< device nodes work (binds of /dev/null and the like only)
 };
 
-/// Makes a container: namespaces, root and PID 1. The launcher answers on descriptor 4 with one LaunchReport and exits;
-/// PID 1 stays, without any right, and reaps orphans until it is killed.
+/// Makes a container of the namespaces that the launcher was born in as PID 1. It answers on descriptor 4 with one
+/// LaunchReport, and stays, without any right, and reaps orphans until it is killed.
 struct ContainerRecipe {
   std::string root;             ///< an empty host folder; the new root is built on what is mounted there
   std::string image;            ///< a host folder that the root shows, never changed; empty: the root is a tmpfs
@@ -90,7 +90,6 @@ struct ContainerRecipe {
   std::vector<MountOp> mounts;  ///< in this order
   std::string hostname;
   Network network = Network::kHost;
-  std::string unified_cgroup;           ///< cgroup2 folder in which PID 1 is born; empty: none
   std::vector<std::string> v1_roots;    ///< cgroup v1 folders it is in while it makes the cgroup namespace, whose roots
                                         ///< they become
   std::vector<std::string> v1_cgroups;  ///< cgroup v1 folders that it joins then
@@ -162,7 +161,7 @@ void code(Coder& c, MountOp& v) {
 }
 template <class Coder>
 void code(Coder& c, ContainerRecipe& v) {
-  c(v.root, v.image, v.layer, v.first_id, v.mounts, v.hostname, v.network, v.unified_cgroup, v.v1_roots, v.v1_cgroups);
+  c(v.root, v.image, v.layer, v.first_id, v.mounts, v.hostname, v.network, v.v1_roots, v.v1_cgroups);
 }
 template <class Coder>
 void code(Coder& c, HttpProbe& v) {

@@ -27,14 +27,15 @@ Cgroup Cgroup::named(const CgroupLayout& layout, const std::string& name) {
   return group;
 }
 
-Cgroup Cgroup::leaf(const std::string& name) const {
+Cgroup Cgroup::leaf(const std::string& name, bool measured) const {
   Cgroup leaf = *this;
   leaf.leaf_ = true;
   if (!unified_.empty()) leaf.unified_ += "/" + name;
   // cgroup2 tells cpu time even where v1 holds the cpu controllers. Controllers mounted together share a folder.
   std::set<std::string> split;
   for (const V1& v1 : v1_) {
-    if (v1.controller == "memory" || (v1.controller == "cpuacct" && unified_.empty())) split.insert(v1.folder);
+    const bool counts = v1.controller == "memory" || (v1.controller == "cpuacct" && unified_.empty());
+    if (measured ? counts : v1.folder == sweep_folder()) split.insert(v1.folder);
   }
   for (V1& v1 : leaf.v1_) {
     v1.own = split.contains(v1.folder);
@@ -102,6 +103,13 @@ Result<Cgroup> Cgroup::find(const CgroupLayout& layout, const std::string& name)
 Result<Cgroup> Cgroup::create_leaf(const std::string& name) const {
   if (!is_group_name(name)) return fail(std::errc::invalid_argument, "name a cgroup '" + name + "'");
   Cgroup made = leaf(name);
+  DEWAR_TRY(made.make());
+  return made;
+}
+
+Result<Cgroup> Cgroup::create_unmeasured_leaf(const std::string& name) const {
+  if (!is_group_name(name)) return fail(std::errc::invalid_argument, "name a cgroup '" + name + "'");
+  Cgroup made = leaf(name, false);
   DEWAR_TRY(made.make());
   return made;
 }

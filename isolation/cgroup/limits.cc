@@ -36,6 +36,12 @@ std::set<std::string> keys_of(const Knob& knob, const Limits& limits, bool of_ho
   return keys;
 }
 
+/// A file whose content is not the usual. What goes with a limit differs too: the period of a quota, the killing of all
+/// at once.
+bool differs(const Knob& knob, const KnobForm& form, const Limits& limits, const std::string& key) {
+  return knob.wanted(limits, key) || form.text(limits, key) != form.text({}, key);
+}
+
 /// A v1 group has a list of its own even if it was never asked for one: its parent's.
 std::string inherited_cpus(const std::string& folder) {
   auto text = read_file(parent_of(folder) + "/cpuset.cpus");
@@ -167,21 +173,21 @@ std::vector<Cgroup::LimitFile> Cgroup::limit_files(const Limits& limits) const {
     if (place.folder.empty() || form.file == nullptr) continue;
     for (const std::string& key : keys_of(knob, limits, false)) {
       std::string path = place.folder + "/" + knob_file(form, key);
-      // What goes with a limit differs from the usual too: the period of a quota, the killing of all at once.
-      if (!knob.wanted(limits, key) && form.text(limits, key) == form.text({}, key)) continue;
+      if (!differs(knob, form, limits, key)) continue;
       if (auto text = read_file(path)) files.push_back({std::move(path), std::move(text).take()});
     }
   }
   return files;
 }
 
-Result<Limits> Cgroup::limits() const {
+Result<Limits> Cgroup::read_limits(const Limits* set) const {
   Limits limits;
   for (const Knob& knob : knobs()) {
     const Place place = place_of(knob.controller);
     const KnobForm& form = knob.form(place.version);
     if (place.folder.empty() || form.file == nullptr) continue;
-    for (const std::string& key : keys_of(knob, limits)) {
+    for (const std::string& key : set != nullptr ? keys_of(knob, *set, false) : keys_of(knob, limits)) {
+      if (set != nullptr && !differs(knob, form, *set, key)) continue;
       const auto text = read_file(place.folder + "/" + knob_file(form, key));
       if (text) {
         form.read(*text, limits, key);
@@ -191,9 +197,13 @@ Result<Limits> Cgroup::limits() const {
     }
   }
   const Place cpuset = place_of("cpuset");
-  if (cpuset.version == CgroupVersion::kV1 && !cpuset.folder.empty() && limits.cpuset == inherited_cpus(cpuset.folder))
+  if (!limits.cpuset.empty() && cpuset.version == CgroupVersion::kV1 && limits.cpuset == inherited_cpus(cpuset.folder))
     limits.cpuset.clear();
   return limits;
 }
+
+Result<Limits> Cgroup::limits() const { return read_limits(nullptr); }
+
+Result<Limits> Cgroup::limits_as_set(const Limits& limits) const { return read_limits(&limits); }
 
 }  // namespace dewar

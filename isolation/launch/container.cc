@@ -1,4 +1,5 @@
-// A container is its PID 1: the namespaces and the root live as long as it does.
+// A container is its PID 1: the namespaces, which it was born in, and the root, which it builds, live as long as it
+// does.
 #include "isolation/launch/container.h"
 
 #include <fcntl.h>
@@ -8,11 +9,9 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/files.h"
-#include "base/process.h"
+#include "base/unique_fd.h"
 #include "isolation/launch/confine.h"
 #include "isolation/launch/mounts.h"
 #include "isolation/launch/own_program.h"
@@ -49,7 +48,6 @@ void give_back_heap(void* heap) {
 /// PID 1's whole life. The kernel reaps for a parent that ignores SIGCHLD (wait(2), NOTES), so it never wakes up. The
 /// report is the last descriptor to go: who sees it end knows that nothing is open any more.
 [[noreturn]] void be_init(int pipe, void* heap) {
-  reset_signals();
   ::signal(SIGCHLD, SIG_IGN);
   ::prctl(PR_SET_NAME, "dewar-init", 0, 0, 0);
   ::dup2(pipe, 0);
@@ -60,8 +58,23 @@ void give_back_heap(void* heap) {
   for (;;) ::pause();
 }
 
-[[noreturn]] void run_child(const ContainerRecipe& recipe, int pipe, const UniqueFd& user_namespace, void* heap) {
-  const Reporter report(pipe);
+}  // namespace
+
+void launch_container(const ContainerRecipe& recipe, int answer, void* heap) {
+  const Reporter report(answer);
+  if (::getpid() != 1) {  // then this is somebody's mounts and groups, if not the host's
+    errno = EPERM;
+    report.refuse(step::kPidNamespace);
+  }
+  if (!is_own_program_read_only()) {
+    errno = EROFS;
+    report.refuse(step::kReadOnlyProgram);
+  }
+  UniqueFd user_namespace;
+  if (recipe.first_id != 0) {
+    user_namespace = make_user_namespace(recipe.first_id);
+    if (!user_namespace) report.refuse(step::kUserNamespace);
+  }
   spare_from_oom();
   join_v1_cgroups(recipe.v1_roots, report);
   // In between: the namespace's root is, in each hierarchy, the group that its maker is in.
@@ -82,59 +95,7 @@ void give_back_heap(void* heap) {
   set_capabilities(0, report);
   forbid_new_privileges(report);
   hide(report);
-  be_init(pipe, heap);
-}
-
-LaunchReport failed(const char* step, std::string detail = {}) {
-  LaunchReport report;
-  report.error = errno;
-  report.step = step;
-  report.detail = std::move(detail);
-  return report;
-}
-
-LaunchReport start(const ContainerRecipe& recipe, void* heap) {
-  if (!is_own_program_read_only()) {
-    errno = EROFS;
-    return failed(step::kReadOnlyProgram);
-  }
-  UniqueFd cgroup;
-  if (!recipe.unified_cgroup.empty()) {
-    cgroup.reset(::open(recipe.unified_cgroup.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-    if (!cgroup) return failed(step::kJoinCgroup, recipe.unified_cgroup);
-  }
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return failed(step::kPipe);
-  UniqueFd reader(ends[0]), writer(ends[1]), pidfd, user_namespace;
-  if (recipe.first_id != 0) {
-    user_namespace = make_user_namespace(recipe.first_id);
-    if (!user_namespace) return failed(step::kUserNamespace);
-  }
-
-  std::uint64_t namespaces = CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
-  if (recipe.network != Network::kHost) namespaces |= CLONE_NEWNET;
-  const pid_t pid = clone_child(namespaces, cgroup.get(), pidfd);
-  if (pid < 0) return failed(step::kClone, recipe.unified_cgroup);
-  if (pid == 0) run_child(recipe, writer.get(), user_namespace, heap);
-
-  writer.reset();
-  auto report = read_report(reader.get());
-  const auto id = identify(pid);
-  if (report && report->step.empty() && id) {
-    report->init = *id;
-    return *report;
-  }
-  (void)send_signal(pidfd, SIGKILL);  // there is no half a container
-  retry_eintr([&] { return ::waitpid(pid, nullptr, 0); });
-  if (report && !report->step.empty()) return *report;
-  errno = ESRCH;
-  return failed(step::kIdentify, "PID 1 was killed before it was ready");
-}
-
-}  // namespace
-
-void launch_container(const ContainerRecipe& recipe, int answer, void* heap) {
-  (void)write_all(answer, encode_report(start(recipe, heap)), "report");
+  be_init(answer, heap);
 }
 
 }  // namespace dewar

@@ -4,8 +4,9 @@
 
 namespace dewar {
 
-/// Makes a container, writes the LaunchReport to `answer` and returns; PID 1 lives on. `heap` is the first thing that
-/// this program allocated: PID 1 gives back the pages above it.
-void launch_container(const ContainerRecipe& recipe, int answer, void* heap);
+/// For the first process of new PID, mount, IPC and UTS namespaces (and a network's, where the recipe says so): makes a
+/// container of them, writes the LaunchReport to `answer`, and is its PID 1 from then on. `heap` is the first thing
+/// that this program allocated: PID 1 gives back the pages above it.
+[[noreturn]] void launch_container(const ContainerRecipe& recipe, int answer, void* heap);
 
 }  // namespace dewar

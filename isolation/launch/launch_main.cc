@@ -43,7 +43,6 @@ int follow_recipe(void* heap) {
   ::close_range(kRecipeFd, last, CLOSE_RANGE_CLOEXEC);
   if (const auto* container = std::get_if<ContainerRecipe>(&*recipe)) {
     launch_container(*container, second.get(), heap);
-    return 0;
   }
   if (const auto* drain = std::get_if<DrainRecipe>(&*recipe)) return drain_for_dead(*drain);
   return stay_with_attempt(std::move(std::get<AttemptRecipe>(*recipe)), std::move(pipe), std::move(second));

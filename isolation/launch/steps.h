@@ -11,7 +11,6 @@ inline constexpr char kReadOnlyProgram[] = "read_only_program";
 inline constexpr char kPipe[] = "pipe";
 inline constexpr char kEnterPidNamespace[] = "enter_pid_namespace";
 inline constexpr char kClone[] = "clone";
-inline constexpr char kIdentify[] = "identify";
 inline constexpr char kSweep[] = "sweep";  ///< after the end: something in the cgroup does not die
 
 // Of both children.
@@ -22,6 +21,7 @@ inline constexpr char kNoNewPrivileges[] = "no_new_privs";
 inline constexpr char kHide[] = "hide";
 
 // Of a container's PID 1, in order.
+inline constexpr char kPidNamespace[] = "pid_namespace";
 inline constexpr char kCgroupNamespace[] = "cgroup_namespace";
 inline constexpr char kPrivateMounts[] = "private_mounts";
 inline constexpr char kRoot[] = "root";

@@ -8,6 +8,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
+
 #include "base/files.h"
 #include "isolation/launch/confine.h"
 #include "isolation/launch/steps.h"
@@ -18,6 +20,13 @@ namespace {
 bool write_map(const std::string& file, const std::string& line) {
   const UniqueFd fd(::open(file.c_str(), O_WRONLY | O_CLOEXEC));
   return fd && ::write(fd.get(), line.data(), line.size()) == static_cast<ssize_t>(line.size());
+}
+
+/// Its number as /proc counts, which may be that of a PID namespace above ours (proc(5), fdinfo of a pidfd).
+pid_t number_in_proc(const UniqueFd& pidfd) {
+  const auto info = read_file("/proc/self/fdinfo/" + std::to_string(pidfd.get()));
+  const std::size_t at = info ? info->find("\nPid:\t") : std::string::npos;
+  return at == std::string::npos ? -1 : static_cast<pid_t>(std::strtol(info->c_str() + at + 6, nullptr, 10));
 }
 
 }  // namespace
@@ -32,7 +41,7 @@ UniqueFd make_user_namespace(std::uint32_t first_id) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     for (;;) ::pause();
   }
-  const std::string process = "/proc/" + std::to_string(pid);
+  const std::string process = "/proc/" + std::to_string(number_in_proc(pidfd));
   const std::string map = "0 " + std::to_string(first_id) + " " + std::to_string(kIdCount);
   UniqueFd made;
   if (write_map(process + "/uid_map", map) && write_map(process + "/gid_map", map))

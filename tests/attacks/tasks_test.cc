@@ -147,9 +147,9 @@ TEST_F(WholeTaskTest, EveryDescriptorOfOursClosesOnExec) {
   const std::string runner = std::to_string(run.runner_pid());
   EXPECT_THAT(inheritable(run.runner_pid()), IsEmpty()) << "the runner";
   std::istringstream children(read_file("/proc/" + runner + "/task/" + runner + "/children").take());
-  int launchers = 0;
-  for (pid_t pid = 0; children >> pid; ++launchers) EXPECT_THAT(inheritable(pid), IsEmpty()) << "a launcher";
-  EXPECT_EQ(launchers, 2);
+  int count = 0;
+  for (pid_t pid = 0; children >> pid; ++count) EXPECT_THAT(inheritable(pid), IsEmpty()) << "PID 1 or a launcher";
+  EXPECT_EQ(count, 3);
   ASSERT_TRUE(replace_file(run.sandbox() + "/stop", ""));
   run.wait_end();
 }

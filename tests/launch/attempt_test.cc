@@ -287,7 +287,7 @@ TEST_F(AttemptTest, HalfARecipeStartsNothingAndLeavesNoTrace) {
   const AttemptRecipe recipe = attempt_recipe("touch /sandbox/ran");
   const std::string bytes = encode_recipe(recipe);
   for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{16}, bytes.size() / 2, bytes.size() - 1}) {
-    EXPECT_EQ(wait_for_launcher(start_launcher(bytes.substr(0, size), init().get())), 2);
+    EXPECT_EQ(wait_for_launcher(start_launcher(bytes.substr(0, size), {init().get()})), 2);
   }
   EXPECT_FALSE(exists(recipe.status_file));
   EXPECT_FALSE(exists(scratch() + "/sandbox/ran"));

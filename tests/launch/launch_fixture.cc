@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
@@ -11,6 +12,7 @@
 #include <cstdlib>
 
 #include "base/files.h"
+#include "base/pipe.h"
 
 namespace dewar::testing {
 namespace {
@@ -19,16 +21,6 @@ std::string unified_root() {
   if (exists("/sys/fs/cgroup/cgroup.controllers")) return "/sys/fs/cgroup";
   return exists("/sys/fs/cgroup/unified/cgroup.procs") ? "/sys/fs/cgroup/unified" : "";
 }
-
-struct Pipe {
-  Pipe() {
-    int ends[2];
-    EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
-    reader.reset(ends[0]);
-    writer.reset(ends[1]);
-  }
-  UniqueFd reader, writer;
-};
 
 void kill_group(const std::string& folder) {
   // Killed one by one if the kernel has no cgroup.kill; rmdir succeeds once the last one is gone.
@@ -52,13 +44,15 @@ std::string slurp(const std::string& path) {
   return text ? std::move(text).take() : "";
 }
 
-pid_t start_launcher(const std::string& bytes, int second, int out, int err) {
-  Pipe recipe;
+pid_t start_launcher(const std::string& bytes, const Descriptors& given, int cgroup, std::uint64_t namespaces) {
+  Pipe recipe = make_pipe().take();
   const auto pid = spawn({.program = DEWAR_BIN "/dewar-launch",
                           .argv = {"dewar-launch"},
                           .env = {},
-                          .fds = {-1, out, err, recipe.reader.get(), second},
-                          .new_session = true});
+                          .fds = {-1, given.out, given.err, recipe.reader.get(), given.second},
+                          .new_session = true,
+                          .cgroup = cgroup,
+                          .namespaces = namespaces});
   EXPECT_TRUE(pid) << pid.error().message();
   recipe.reader.reset();
   (void)write_all(recipe.writer.get(), bytes, "recipe");
@@ -126,26 +120,29 @@ ContainerRecipe LaunchTest::container_recipe() const {
   }
   recipe.mounts.push_back({MountKind::kBind, scratch_ + "/sandbox", "/sandbox", "", false, false, false});
   recipe.hostname = "flask";
-  if (!unified_.empty()) recipe.unified_cgroup = unified_ + "/init";
   if (!v1_.empty()) recipe.v1_cgroups = {v1_};
   return recipe;
 }
 
 LaunchReport LaunchTest::launch(const ContainerRecipe& recipe) {
-  Pipe answer;
-  const pid_t pid = start_launcher(encode_recipe(recipe), answer.writer.get());
+  Pipe answer = make_pipe().take();
+  const UniqueFd birthplace(unified_.empty() ? -1 : ::open((unified_ + "/init").c_str(), O_PATH | O_CLOEXEC));
+  const std::uint64_t network = recipe.network == Network::kHost ? 0 : CLONE_NEWNET;
+  const pid_t pid = start_launcher(encode_recipe(recipe), {answer.writer.get()}, birthplace.get(),
+                                   CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | network);
   answer.writer.reset();
   const auto bytes = read_all(answer.reader.get(), "answer");
-  EXPECT_EQ(wait_for_launcher(pid), 0);
   const auto report = decode_report(*bytes);
   EXPECT_TRUE(report) << "no whole report";
   if (!report) return {};
-  if (report->step.empty()) {
-    init_id_ = report->init;
-    auto opened = open_process(init_id_);
-    EXPECT_TRUE(opened) << opened.error().message();
-    if (opened) init_ = std::move(opened).take();
+  if (!report->step.empty()) {
+    EXPECT_EQ(wait_for_launcher(pid), 1);
+    return *report;
   }
+  const auto id = identify(pid);
+  auto opened = open_child(pid);
+  EXPECT_TRUE(id && opened);
+  if (id && opened) init_id_ = *id, init_ = std::move(opened).take();
   return *report;
 }
 
@@ -175,7 +172,7 @@ AttemptRecipe LaunchTest::attempt_recipe(const std::string& script) {
 }
 
 pid_t LaunchTest::start(const AttemptRecipe& recipe, int out, int err) {
-  return start_launcher(encode_recipe(recipe), init_.get(), out, err);
+  return start_launcher(encode_recipe(recipe), {init_.get(), out, err});
 }
 
 AttemptStatus LaunchTest::run(const AttemptRecipe& recipe) {

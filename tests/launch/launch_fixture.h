@@ -50,6 +50,7 @@ class LaunchTest : public ::testing::Test {
   std::string scratch() const { return scratch_; }
   const UniqueFd& init() const { return init_; }
   ProcessId init_id() const { return init_id_; }
+  bool has_cgroup2() const { return !unified_.empty(); }
   bool has_v1() const { return !v1_.empty(); }
   /// A fresh cgroup v1 leaf (pids controller), or empty if the host has none.
   std::string v1_leaf();
@@ -64,8 +65,12 @@ class LaunchTest : public ::testing::Test {
   int attempts_ = 0;
 };
 
-/// Starts dewar-launch with `bytes` on its descriptor 3 (then end-of-file), and descriptor 4.
-pid_t start_launcher(const std::string& bytes, int second, int out = -1, int err = -1);
+struct Descriptors {
+  int second;  ///< becomes 4
+  int out = -1, err = -1;
+};
+/// Starts dewar-launch with `bytes` on its descriptor 3 (then end-of-file), in a cgroup and in new namespaces.
+pid_t start_launcher(const std::string& bytes, const Descriptors& given, int cgroup = -1, std::uint64_t namespaces = 0);
 
 std::string slurp(const std::string& path);
 

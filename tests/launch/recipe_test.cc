@@ -14,7 +14,6 @@ ContainerRecipe full_container() {
                    {MountKind::kBind, "/dev/null", "/dev/null", "", false, false, true}};
   recipe.hostname = "web-7";
   recipe.network = Network::kNone;
-  recipe.unified_cgroup = "/sys/fs/cgroup/unified/dewar/7";
   recipe.v1_roots = {"/sys/fs/cgroup/memory/dewar/7", "/sys/fs/cgroup/cpu/dewar/7"};
   recipe.v1_cgroups = {"/sys/fs/cgroup/memory/dewar/7/init"};
   return recipe;
@@ -58,7 +57,6 @@ TEST(RecipeCodec, CarriesEveryFieldOfAContainer) {
   EXPECT_TRUE(read.mounts[2].devices);
   EXPECT_EQ(read.hostname, "web-7");
   EXPECT_EQ(read.network, Network::kNone);
-  EXPECT_EQ(read.unified_cgroup, "/sys/fs/cgroup/unified/dewar/7");
   EXPECT_EQ(read.v1_roots, full_container().v1_roots);
   EXPECT_EQ(read.v1_cgroups, full_container().v1_cgroups);
 }
@@ -131,7 +129,7 @@ TEST_P(RecipeDamage, IsRefusedWhenAnyBitIsFlipped) {
 /// A recipe around any body, with a checksum that fits.
 std::string sealed(const std::string& body) {
   Encoder header;
-  header(std::uint32_t{5}, static_cast<std::uint32_t>(body.size()), crc32c(body));
+  header(std::uint32_t{6}, static_cast<std::uint32_t>(body.size()), crc32c(body));
   return "DWRC" + header.take() + body;
 }
 

@@ -11,8 +11,10 @@
 #include <utility>
 
 #include "base/files.h"
+#include "thermos/runner/container_spec.h"
 #include "thermos/runner/end_of_run.h"
 #include "thermos/runner/parked.h"
+#include "thermos/runner/port_watch.h"
 
 namespace dewar {
 namespace {
@@ -145,24 +147,6 @@ Result<void> Runner::watch_launchers() {
   });
 }
 
-ContainerSpec Runner::container_spec() const {
-  ContainerSpec spec;
-  spec.id = spec_.container_id;
-  spec.cgroups = spec_.cgroups;
-  spec.sandbox = spec_.sandbox;
-  spec.hostname = spec_.hostname;
-  spec.network = spec_.network;
-  for (const auto& [name, port] : spec_.ports) spec.ports.push_back(static_cast<std::uint16_t>(port));
-  spec.sandbox_folder = spec_.run_folder + "/sandbox";
-  spec.log_folder = spec_.run_folder + "/.logs";
-  spec.root_folder = spec_.run_folder + "/rootfs";
-  spec.image_folder = spec_.image_folder;
-  if (spec_.sandbox.root.writable) spec.layer_folder = spec_.run_folder + "/layer";
-  spec.first_id = spec_.first_id;
-  spec.launcher = spec_.launcher;
-  return spec;
-}
-
 HeaderRecord Runner::header() const {
   HeaderRecord header;
   header.task_id = spec_.task_id;
@@ -185,18 +169,18 @@ const ProcessSpec& Runner::process_spec(const std::string& name) const {
 /// error: the task cannot go on in it. One that is not there at all (the host was rebooted, or the task never got so
 /// far) is made.
 Result<void> Runner::open_container(const TaskHistory& history) {
-  const ContainerSpec spec = container_spec();
+  const ContainerSpec spec = container_spec(spec_);
   if (!history.empty()) {
     auto adopted = Container::adopt(spec);
     if (!adopted && adopted.error().code == std::errc::no_such_process)
       return fail("the sandbox died while no runner watched it");
     if (adopted) container_ = std::move(adopted).take();
   }
-  if (!container_) {
+  const bool is_new = !container_;
+  if (is_new) {
     DEWAR_TRY(Container::sweep(spec, kSweepTimeoutMs));
-    container_ = DEWAR_TRY(Container::create(spec));
+    container_ = DEWAR_TRY(Container::begin(spec));
   }
-  DEWAR_TRY(loop_.watch(container_->init().get(), [this] { container_ended(); }));
   const WatchContext context{loop_,
                              clock_,
                              spec_,
@@ -214,7 +198,18 @@ Result<void> Runner::open_container(const TaskHistory& history) {
   limits_ = limits.get();
   watchers_.push_back(std::move(limits));
   usage_ = watch_usage(context);
-  return {};
+  if (is_new) {  // its root was built meanwhile
+    if (auto up = container_->finish(spec); !up) return leave_container(), up;
+  }
+  if (spec.sandbox.network == Network::kBridge) tell_network(context);
+  return loop_.watch(container_->init().get(), [this] { container_ended(); });
+}
+
+void Runner::leave_container() {
+  usage_.reset();
+  limits_ = nullptr;
+  watchers_.clear();
+  container_.reset();
 }
 
 std::unique_ptr<UsageWatch> Runner::watch_usage(const WatchContext& context) {
@@ -424,13 +419,10 @@ void Runner::fail_task(const std::string& reason) {
 
 void Runner::clean_up() {
   write_pending();
-  usage_.reset();
-  limits_ = nullptr;
-  watchers_.clear();
-  container_.reset();
-  const auto swept = Container::sweep(container_spec(), kSweepTimeoutMs);
+  leave_container();
+  const auto swept = Container::sweep(container_spec(spec_), kSweepTimeoutMs);
   if (!swept) {
-    const std::string holders = what_holds(container_spec());
+    const std::string holders = what_holds(container_spec(spec_));
     tell({0, "sandbox", "", 0,
           "the sandbox could not be removed: " +
               (holders.empty() ? swept.error().message() : holders + " cannot be killed") +
@@ -439,7 +431,7 @@ void Runner::clean_up() {
   if (auto moved = checkpoint_->finish(); !moved) log_.line(moved.error().message());
   control_.close(1000);
   for (const std::string& path : {spec_.run_folder + "/control", launchers_bell(spec_)}) ::unlink(path.c_str());
-  if (!swept && park(container_spec()) < 0) log_.line("nothing will try again: fork failed");
+  if (!swept && park(container_spec(spec_)) < 0) log_.line("nothing will try again: fork failed");
 }
 
 }  // namespace dewar

@@ -60,11 +60,11 @@ class Runner final : private TaskEffects {
   // Starting and taking over
   RunnerExit fail_with(RunnerExit code, const std::string& words) const;
   Result<void> open_container(const TaskHistory& history);
+  void leave_container();
   void adopt_runs(const TaskHistory& history);
   Result<void> watch_everything();
   Result<void> watch_signals();
   Result<void> watch_launchers();
-  ContainerSpec container_spec() const;
   HeaderRecord header() const;
   const ProcessSpec& process_spec(const std::string& name) const;
 

@@ -18,7 +18,6 @@ std::vector<std::unique_ptr<Watcher>> make_watchers(const WatchContext& context)
   const Network network = context.spec.sandbox.network;
   if (!context.spec.fetcher.empty()) watchers.push_back(std::make_unique<FetchWatch>(context));
   if (network == Network::kHost) watchers.push_back(std::make_unique<PortWatch>(context));
-  if (network == Network::kBridge) tell_network(context);
   if (context.spec.log_quota > 0) watchers.push_back(std::make_unique<LogKeeper>(context));
   if (auto disk = watch_disk(context)) watchers.push_back(std::move(disk));
   const auto limited = [](const ProcessSpec& process) { return process.time_limit > Duration{}; };

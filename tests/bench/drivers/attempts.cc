@@ -20,6 +20,7 @@
 #include "isolation/seccomp/profile.h"
 #include "tests/bench/limit/clock.h"
 #include "thermos/runner/attempt.h"
+#include "thermos/runner/container_spec.h"
 
 namespace dewar {
 namespace {
@@ -84,19 +85,6 @@ Result<RunnerSpec> make_spec(const Options& options) {
   return spec;
 }
 
-ContainerSpec container_of(const RunnerSpec& spec) {
-  ContainerSpec container;
-  container.id = spec.container_id;
-  container.cgroups = spec.cgroups;
-  container.sandbox = spec.sandbox;
-  container.hostname = spec.hostname;
-  container.sandbox_folder = spec.run_folder + "/sandbox";
-  container.log_folder = spec.run_folder + "/.logs";
-  container.root_folder = spec.run_folder + "/rootfs";
-  container.launcher = spec.launcher;
-  return container;
-}
-
 struct Times {
   std::vector<double> first_us, whole_us, container_us;
 };
@@ -155,14 +143,14 @@ Result<void> bench(const Options& options) {
   spec.launcher = "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(launcher.get());
   if (!options.filter_out.empty()) DEWAR_TRY(replace_file(options.filter_out, spec.seccomp));
   const std::int64_t start = bench::now_ns();
-  std::optional<Container> container = DEWAR_TRY(Container::create(container_of(spec)));
+  std::optional<Container> container = DEWAR_TRY(Container::create(container_spec(spec)));
   Times times;
   times.container_us.push_back(static_cast<double>(bench::now_ns() - start) / 1e3);
   const std::int64_t begin = bench::now_ns();
   const auto driven = drive(options, spec, *container, times);
   const double seconds = static_cast<double>(bench::now_ns() - begin) / 1e9;
   container.reset();
-  DEWAR_TRY(Container::sweep(container_of(spec), 10000));
+  DEWAR_TRY(Container::sweep(container_spec(spec), 10000));
   DEWAR_TRY(driven);
   std::printf("{");
   bench::print_samples("first_us", times.first_us);
