@@ -118,7 +118,7 @@ class Extractor::Work {
       if (done) decoded.end();
       if (!done) decoded.fail(done.error());
     });
-    const auto done = unpack_decoded(suffix_of(compression), decoded);
+    auto done = unpack_decoded(suffix_of(compression), decoded);
     decoded.stop();
     in_.stop();
     decoding.join();
