@@ -18,11 +18,10 @@ Result<void> write_group_file(const std::string& folder, const std::string& file
 }
 
 Result<void> inherit_cpuset(const std::string& folder) {
-  if (!exists(folder + "/cpuset.cpus")) return {};
+  const auto cores = read_file(folder + "/cpuset.cpus");
+  if (!cores || cores->find_first_not_of('\n') != std::string::npos) return {};
   if (exists(folder + "/cgroup.events")) return {};  // in cgroup2 an empty list is the parent's
   for (const char* file : {"cpuset.cpus", "cpuset.mems"}) {
-    const auto own = read_file(folder + "/" + file);
-    if (!own || own->find_first_not_of('\n') != std::string::npos) continue;
     const std::string parents = DEWAR_TRY(read_file(parent_of(folder) + "/" + file));
     DEWAR_TRY(write_group_file(folder, file, parents));
   }

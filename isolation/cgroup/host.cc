@@ -146,6 +146,8 @@ Result<void> make_v1_group(const std::string& controller, const std::string& mou
   if (const int code = cgroup_create_cgroup(group.get(), /*ignore_ownership=*/1); code != 0)
     return libcgroup_failed("make cgroup " + folder, code);
   DEWAR_TRY(inherit_cpuset(folder));
+  // The kernel then gives each group below its parent's cores, which inherit_cpuset() would write into four files.
+  if (controller == "cpuset") DEWAR_TRY(write_group_file(folder, "cgroup.clone_children", "1"));
   // Before Linux 5.11 a v1 group does not count its children unless it is told to.
   const auto hierarchy = read_file(folder + "/memory.use_hierarchy");
   if (hierarchy && hierarchy->starts_with("0")) return write_group_file(folder, "memory.use_hierarchy", "1");

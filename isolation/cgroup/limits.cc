@@ -12,7 +12,9 @@ namespace {
 
 struct Write {
   const Knob* knob;
-  std::string folder, file, text, old;
+  std::string folder, file, text;
+  std::string old;        ///< what to go back to
+  bool if_there = false;  ///< a kernel without the file has nothing to limit
 };
 
 Failure refused(const Knob& knob, Error error) {
@@ -51,8 +53,8 @@ std::string inherited_cpus(const std::string& folder) {
 }
 
 /// Adds what there is to write for one file of a knob, with the value to go back to.
-Result<void> plan_file(const Knob& knob, CgroupVersion version, const std::string& folder, const std::string& key,
-                       const Limits& limits, std::vector<Write>& writes) {
+Result<void> plan_change(const Knob& knob, CgroupVersion version, const std::string& folder, const std::string& key,
+                         const Limits& limits, std::vector<Write>& writes) {
   const KnobForm& form = knob.form(version);
   const std::string file = knob_file(form, key);
   auto old = read_file(folder + "/" + file);
@@ -79,8 +81,12 @@ Result<void> plan_knob(const Knob& knob, CgroupVersion version, const std::strin
                                                 "' for tasks here (dewar doctor tells why): enable or delegate it, or "
                                                 "leave the limit out");
     }
-    if (form.file == nullptr || (first && form.text(limits, key) == form.text({}, key))) continue;
-    DEWAR_TRY(plan_file(knob, version, folder, key, limits, writes));
+    if (form.file == nullptr) continue;
+    if (!first) {
+      DEWAR_TRY(plan_change(knob, version, folder, key, limits, writes));
+    } else if (std::string text = form.text(limits, key); text != form.text({}, key)) {
+      writes.push_back({&knob, folder, knob_file(form, key), std::move(text), "", !knob.wanted(limits, key)});
+    }
   }
   return {};
 }
@@ -102,7 +108,7 @@ Result<void> write_text(const Write& write, const std::string& text) {
 Result<void> write_all_or_none(const std::vector<Write>& writes) {
   for (auto write = writes.begin(); write != writes.end(); ++write) {
     auto written = write_text(*write, write->text);
-    if (written) continue;
+    if (written || (write->if_there && is_missing(written.error()))) continue;
     const Knob& knob = *write->knob;
     while (write != writes.begin()) {
       --write;

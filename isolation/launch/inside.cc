@@ -11,17 +11,14 @@ namespace {
 
 constexpr int kTries = 16;  // against somebody who puts a symlink back as often as we take it away
 
-bool is_symlink(int fd) {
+mode_t mode_of(int fd) {
   struct stat info {};
-  return ::fstat(fd, &info) == 0 && S_ISLNK(info.st_mode);
+  return ::fstat(fd, &info) == 0 ? info.st_mode : 0;
 }
 
 }  // namespace
 
-bool is_folder(int fd) {
-  struct stat info {};
-  return ::fstat(fd, &info) == 0 && S_ISDIR(info.st_mode);
-}
+bool is_folder(int fd) { return S_ISDIR(mode_of(fd)); }
 
 UniqueFd open_inside(int root, const std::string& path, int flags) {
   open_how how{};
@@ -45,10 +42,12 @@ UniqueFd make_folder(int root, const std::string& path) {
   return open_inside(root, path, O_PATH | O_DIRECTORY);
 }
 
+bool is_plain_name(const std::string& name) { return !name.empty() && name != "." && name != ".."; }
+
 Place place_of(int root, const std::string& path) {
   const std::size_t slash = path.rfind('/');
   Place place{{}, path.substr(slash == std::string::npos ? 0 : slash + 1)};
-  if (place.name.empty() || place.name == "." || place.name == "..") {
+  if (!is_plain_name(place.name)) {
     errno = EINVAL;
     return place;
   }
@@ -56,8 +55,7 @@ Place place_of(int root, const std::string& path) {
   return place;
 }
 
-UniqueFd make_mount_point(int root, const std::string& path, bool folder) {
-  const Place place = place_of(root, path);
+UniqueFd make_mount_point(const Place& place, bool folder) {
   if (!place.parent) return {};
   const int parent = place.parent.get();
   const char* name = place.name.c_str();
@@ -69,8 +67,8 @@ UniqueFd make_mount_point(int root, const std::string& path, bool folder) {
       if (made || errno != EEXIST) return made;
     }
     UniqueFd there(::openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
-    if (there && !is_symlink(there.get())) {
-      if (is_folder(there.get()) == folder) return there;
+    if (const mode_t mode = there ? mode_of(there.get()) : 0; mode != 0 && !S_ISLNK(mode)) {
+      if (S_ISDIR(mode) == folder) return there;
       if (!folder) {
         errno = EISDIR;
         return {};

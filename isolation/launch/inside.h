@@ -19,12 +19,15 @@ struct Place {
   UniqueFd parent;
   std::string name;
 };
-/// The parent is made. Errors: EINVAL if the last component is "..", "." or nothing.
+/// One that leads nowhere else: not "..", "." or nothing.
+bool is_plain_name(const std::string& name);
+
+/// The parent is made. Errors: EINVAL if the last component is no plain name.
 Place place_of(int root, const std::string& path);
 
-/// Makes (unless it is there) and opens what can be mounted upon: a folder, or a file. Its last component is never
-/// followed: a symlink that stands there, or a file in a folder's place, is replaced.
-UniqueFd make_mount_point(int root, const std::string& path, bool folder);
+/// Makes (unless it is there) and opens what can be mounted upon: a folder, or a file. A symlink that stands there, or
+/// a file in a folder's place, is replaced.
+UniqueFd make_mount_point(const Place& place, bool folder);
 
 bool is_folder(int fd);
 

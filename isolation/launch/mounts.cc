@@ -97,38 +97,53 @@ class RootBuilder {
   }
 
  private:
+  /// Most steps lie in the folder of the one before, which is not looked up again. (What one of them mounts lies in
+  /// that folder, and so changes nothing about the way there; others forget it.)
+  const Place& place_for(const MountOp& op) {
+    const std::size_t slash = op.target.rfind('/') + 1;  // 0: there is none
+    std::string folder = op.target.substr(0, slash), name = op.target.substr(slash);
+    if (place_.parent && folder == folder_ && is_plain_name(name)) {
+      place_.name = std::move(name);
+    } else {
+      place_ = place_of(root_, op.target);
+      folder_ = std::move(folder);
+    }
+    return place_;
+  }
+
   bool bind(const MountOp& op) {
     const UniqueFd tree = copy_of_mount(AT_FDCWD, op.source.c_str());
     if (!tree) return op.optional && errno == ENOENT;
     const std::uint64_t attributes =
         MOUNT_ATTR_NOSUID | (op.read_only ? MOUNT_ATTR_RDONLY : 0) | (op.devices ? 0 : MOUNT_ATTR_NODEV);
     if (!set_attributes(tree.get(), attributes, true)) return false;
-    const UniqueFd target = make_mount_point(root_, op.target, is_folder(tree.get()));
+    const UniqueFd target = make_mount_point(place_for(op), is_folder(tree.get()));
     return target && attach(tree.get(), target.get());
   }
 
   bool mount_new(const char* type, const MountOp& op, std::uint64_t attributes) {
     const UniqueFd mount = new_mount(type, op.options, attributes | (op.read_only ? MOUNT_ATTR_RDONLY : 0));
     if (!mount) return false;
-    const UniqueFd target = make_mount_point(root_, op.target, true);
+    const UniqueFd target = make_mount_point(place_for(op), true);
     return target && attach(mount.get(), target.get());
   }
 
   bool tmpfs(const MountOp& op) {
     UniqueFd mount = new_mount("tmpfs", op.options, MOUNT_ATTR_NOSUID | (op.devices ? 0 : MOUNT_ATTR_NODEV));
     if (!mount) return false;
-    const UniqueFd target = make_mount_point(root_, op.target, true);
+    const UniqueFd target = make_mount_point(place_for(op), true);
     if (!target || !attach(mount.get(), target.get())) return false;
     if (op.read_only) to_seal_.push_back(std::move(mount));
     return true;
   }
 
   bool symlink(const MountOp& op) {
-    const Place place = place_of(root_, op.target);
+    const Place& place = place_for(op);
     return place.parent && ::symlinkat(op.source.c_str(), place.parent.get(), place.name.c_str()) == 0;
   }
 
   bool folder(const MountOp& op) {
+    place_.parent.reset();
     if (!make_folder(root_, op.target)) return false;
     const UniqueFd made = open_inside(root_, op.target, O_RDONLY | O_DIRECTORY);
     if (!made || ::fchown(made.get(), owner_, owner_) != 0) return false;
@@ -137,6 +152,7 @@ class RootBuilder {
   }
 
   bool mask(const MountOp& op) {
+    place_.parent.reset();
     const UniqueFd target = open_inside(root_, op.target, O_PATH);
     if (!target) return op.optional && errno == ENOENT;
     const bool whole_folder = is_folder(target.get());
@@ -148,6 +164,8 @@ class RootBuilder {
 
   int root_, empty_folder_;
   uid_t owner_;
+  Place place_;         ///< of the step before
+  std::string folder_;  ///< where that was
   std::vector<UniqueFd> to_seal_;
 };
 

@@ -56,7 +56,7 @@ TEST_F(InsideTest, AMountPointIsNeverALink) {
   link(folder_ / "canary", "etc");
   ASSERT_TRUE(replace_file(in_root("/proc"), "a file"));
   for (const std::string name : {"/dev", "/proc"}) {
-    const UniqueFd made = make_mount_point(root_.get(), name, true);
+    const UniqueFd made = make_mount_point(place_of(root_.get(), name), true);
     ASSERT_TRUE(made) << name;
     EXPECT_TRUE(is_folder(made.get()));
     struct stat info {};
@@ -64,10 +64,10 @@ TEST_F(InsideTest, AMountPointIsNeverALink) {
     EXPECT_TRUE(S_ISDIR(info.st_mode)) << name;
   }
   link(folder_ / "canary/file", "resolv.conf");
-  EXPECT_TRUE(make_mount_point(root_.get(), "/resolv.conf", false));
-  EXPECT_FALSE(make_mount_point(root_.get(), "/etc/resolv.conf", false));
-  EXPECT_FALSE(make_mount_point(root_.get(), "/dev/..", true));
-  EXPECT_FALSE(make_mount_point(root_.get(), "/dev", false)) << "a folder is not replaced by a file";
+  EXPECT_TRUE(make_mount_point(place_of(root_.get(), "/resolv.conf"), false));
+  EXPECT_FALSE(make_mount_point(place_of(root_.get(), "/etc/resolv.conf"), false));
+  EXPECT_FALSE(make_mount_point(place_of(root_.get(), "/dev/.."), true));
+  EXPECT_FALSE(make_mount_point(place_of(root_.get(), "/dev"), false)) << "a folder is not replaced by a file";
 }
 
 /// A folder and a link that points out of the root change places as fast as they can, while mount points are made
@@ -85,7 +85,7 @@ TEST_F(InsideTest, RacingRenamesLeadNowhere) {
   ASSERT_EQ(::stat((folder_ / "canary").c_str(), &canary), 0);
   for (int round = 0; round < kRounds; ++round) {
     const std::string name = "/a/" + std::to_string(round % 16);
-    const UniqueFd folder = make_mount_point(root_.get(), name, round % 2 == 0);
+    const UniqueFd folder = make_mount_point(place_of(root_.get(), name), round % 2 == 0);
     made += static_cast<bool>(folder);
     if (const UniqueFd opened = open_inside(root_.get(), "/a", O_PATH | O_DIRECTORY)) {
       struct stat info {};

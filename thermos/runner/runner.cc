@@ -229,8 +229,8 @@ std::unique_ptr<UsageWatch> Runner::watch_usage(const WatchContext& context) {
 }
 
 void Runner::adopt_runs(const TaskHistory& history) {
-  const auto boot = boot_id();
-  const bool rebooted = boot && !history.statuses.empty() && history.statuses.back().boot_id.value_or(*boot) != *boot;
+  const bool rebooted =
+      !boot_id_.empty() && !history.statuses.empty() && history.statuses.back().boot_id.value_or(boot_id_) != boot_id_;
   for (const auto& [name, runs] : history.processes) {
     if (runs.empty() || runs.back().state == ProcessState::kWaiting || is_terminal(runs.back().state)) continue;
     const int run = static_cast<int>(runs.size()) - 1;
