@@ -1,8 +1,6 @@
 #include "thermos/prepare.h"
 
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -25,6 +23,7 @@
 #include "isolation/disk/project_quota.h"
 #include "isolation/root.h"
 #include "isolation/seccomp/profile.h"
+#include "thermos/accounts.h"
 #include "thermos/bridge.h"
 #include "thermos/events.h"
 #include "thermos/inotify_room.h"
@@ -45,23 +44,6 @@ constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/
 /// Mesos's skeleton; tasks that came without a master belong to agent and framework "local".
 std::string executor_folder(const std::string& work_dir, const std::string& task_id) {
   return work_dir + "/slaves/local/frameworks/local/executors/" + task_id;
-}
-
-Result<User> look_up_user(const std::string& name) {
-  char buffer[16384];
-  passwd entry{}, *found = nullptr;
-  const int error = ::getpwnam_r(name.c_str(), &entry, buffer, sizeof buffer, &found);
-  if (error != 0) return fail({error, std::generic_category()}, "look up user '" + name + "'");
-  if (found == nullptr) return fail("there is no user '" + name + "' on this host");
-  User user{name, entry.pw_uid, entry.pw_gid, {}};
-  int count = 64;
-  user.groups.resize(static_cast<std::size_t>(count));
-  if (::getgrouplist(name.c_str(), entry.pw_gid, user.groups.data(), &count) < 0) {
-    user.groups.resize(static_cast<std::size_t>(count));
-    ::getgrouplist(name.c_str(), entry.pw_gid, user.groups.data(), &count);
-  }
-  user.groups.resize(static_cast<std::size_t>(std::max(count, 0)));
-  return user;
 }
 
 /// Equal for equal tasks: what the author wrote, before ports and ids.
