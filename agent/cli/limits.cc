@@ -1,6 +1,7 @@
 // dewar limits: what a running task's limits are, as the kernel says, and their change.
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <map>
 #include <memory>
 #include <optional>

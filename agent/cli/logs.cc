@@ -1,6 +1,7 @@
 // dewar logs: what a task's processes have written, from its run folder; it may live or have ended.
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>

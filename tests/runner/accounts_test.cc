@@ -33,7 +33,8 @@ TEST(Accounts, AreTheHosts) {
 TEST(Accounts, InFiles) {
   const TempFolder folder;
   const auto put = [&](const char* name, const std::string& text) { ASSERT_TRUE(replace_file(folder / name, text)); };
-  put("passwd", "root:x:0:0:root:/root:/bin/bash\nann:x:1\nann:x:-1:1:::\nnot a line\nann:x:1000:1001:Ann:/home/ann:/bin/sh\n");
+  put("passwd",
+      "root:x:0:0:root:/root:/bin/bash\nann:x:1\nann:x:-1:1:::\nnot a line\nann:x:1000:1001:Ann:/home/ann:/bin/sh\n");
   EXPECT_FALSE(user_in_files(folder.path(), "ann"));  // without the groups not all is known
   std::string many;
   for (int i = 0; i < 2000; ++i) many += "member" + std::to_string(i) + ",";
