@@ -228,11 +228,10 @@ Result<void> make_run_folder(RunnerSpec& spec) {
   return replace_file(run + "/runner.spec", encode_runner_spec(spec), 0600);
 }
 
+/// The first run of a task is its only one: another start takes it over.
 Result<void> point_latest_at(const std::string& runs_folder, const std::string& name) {
-  const std::string link = runs_folder + "/latest", temporary = link + ".tmp";
-  ::unlink(temporary.c_str());
-  if (::symlink(name.c_str(), temporary.c_str()) != 0 || ::rename(temporary.c_str(), link.c_str()) != 0)
-    return fail_errno("link " + link);
+  const std::string link = runs_folder + "/latest";
+  if (::symlink(name.c_str(), link.c_str()) != 0) return fail_errno("link " + link);
   return {};
 }
 

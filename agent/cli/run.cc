@@ -82,7 +82,7 @@ ExitCode follow_to_the_end(const PreparedRun& prepared, const RunOptions& option
   const std::string where = "task " + prepared.spec.task_id + " in " + work_dir + "\n";
   (void)write_all(options.form == OutputForm::kTable ? STDOUT_FILENO : STDERR_FILENO, where, "output");
   const auto presenter = make_presenter(options.form, view_of(prepared.spec), options.color);
-  const auto history = RunSession(prepared.spec, *presenter).follow();
+  const auto history = RunSession(prepared, *presenter).follow();
   if (!history) return refuse(history.error().message(), ExitCode::kFailed);
   presenter->end(*history);
   return history->state() == TaskState::kSuccess ? ExitCode::kDone : ExitCode::kFailed;

@@ -28,10 +28,11 @@ constexpr int kMostRestarts = 5;
 
 Result<TaskHistory> RunSession::follow() {
   DEWAR_TRY(take_signals());
-  if (has_ended()) {
+  if (may_be_known_ && has_ended()) {
     presenter_.note("this task had ended before; it is told, not run again");
     return history_;
   }
+  if (may_be_known_) DEWAR_TRY(try_connect());
   DEWAR_TRY(connect());
   show();
   DEWAR_TRY(loop_.run());
@@ -65,10 +66,10 @@ bool RunSession::has_ended() {
 
 // ---- The runner ----
 
-/// To the runner that lives, or else to one that we start; whether that one gets so far as to hold the task, the
-/// connection will tell.
+/// To the runner that try_connect() has found, or else to one that we start; whether that one gets so far as to hold
+/// the task, the connection will tell.
 Result<void> RunSession::connect() {
-  if (!client_ && !DEWAR_TRY(try_connect())) {
+  if (!client_) {
     StartedRunner started = DEWAR_TRY(start_runner(spec_, wish_ != Wish::kNone).context("start dewar-runner"));
     child_ = started.pid;
     client_ = std::move(started.client);

@@ -14,14 +14,15 @@
 #include "base/unique_fd.h"
 #include "thermos/control.h"
 #include "thermos/history.h"
-#include "thermos/runner_spec.h"
+#include "thermos/prepare.h"
 
 namespace dewar {
 
 class RunSession {
  public:
   /// Both must outlive the session.
-  RunSession(const RunnerSpec& spec, Presenter& presenter) : spec_(spec), presenter_(presenter) {}
+  RunSession(const PreparedRun& run, Presenter& presenter)
+      : spec_(run.spec), may_be_known_(run.existed), presenter_(presenter) {}
 
   /// Returns once the task has ended and nothing of it is left. SIGINT and SIGTERM to this process stop the task: the
   /// first kills it properly, the second loses it at once. A runner that dies is started again, at most five times in a
@@ -49,6 +50,7 @@ class RunSession {
   std::string last_words() const;
 
   const RunnerSpec& spec_;
+  bool may_be_known_;  ///< a runner may live, or the task have ended
   Presenter& presenter_;
   EventLoop loop_;
   SystemClock clock_;
