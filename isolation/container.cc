@@ -116,12 +116,12 @@ Result<void> wait_for_root(const UniqueFd& pipe) {
   return {};
 }
 
-/// True if the process is number 1 in the innermost PID namespace it lives in (NSpid in proc(5)).
-bool is_pid_one(pid_t pid) {
-  const auto status = read_file("/proc/" + std::to_string(pid) + "/status");
-  const std::size_t at = status ? status->find("\nNSpid:") : std::string::npos;
+/// True if a process with this /proc/<pid>/status is number 1 in the innermost PID namespace it lives in (NSpid in
+/// proc(5)).
+bool is_pid_one(const std::string& status) {
+  const std::size_t at = status.find("\nNSpid:");
   if (at == std::string::npos) return false;
-  const std::string line = status->substr(at + 1, status->find('\n', at + 1) - at - 1);
+  const std::string line = status.substr(at + 1, status.find('\n', at + 1) - at - 1);
   return line.ends_with("\t1") && std::ranges::count(line, '\t') >= 2;
 }
 
@@ -186,9 +186,12 @@ Result<Container> Container::adopt(const ContainerSpec& spec) {
   const std::vector<pid_t> candidates = leaf ? DEWAR_TRY(members(leaf->sweep_folder())) : std::vector<pid_t>{};
   for (const pid_t pid : candidates) {
     const auto id = identify(pid);
-    if (!id || !is_pid_one(pid)) continue;
+    const auto status = read_file("/proc/" + std::to_string(pid) + "/status");
+    if (!id || !status || !is_pid_one(*status)) continue;
     auto pidfd = open_process(*id);
     if (!pidfd) continue;
+    if (!status->starts_with(std::string("Name:\t") + kInitName + "\n"))
+      return fail(std::errc::operation_canceled, "adopt container '" + spec.id + "', whose root is not complete");
     if (spec.sandbox.network == Network::kBridge && !is_attached(spec.id))
       return fail(std::errc::operation_canceled, "adopt container '" + spec.id + "', whose network is not complete");
     return Container(std::move(cgroup), std::move(pidfd).take(), *id, spec.sandbox.network);

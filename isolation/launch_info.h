@@ -20,6 +20,9 @@ namespace dewar {
 /// Descriptors of the launcher: the ends of the pipes for stdout and stderr.
 inline constexpr int kReadEnds[2] = {5, 6}, kWriteEnds[2] = {7, 8};
 
+/// What a container's PID 1 is called (prctl(2), PR_SET_NAME) once all is made.
+inline constexpr char kInitName[] = "dewar-init";
+
 /// What launchers ring the runner's bell with: the status file says RUNNING, or that output was lost.
 inline constexpr char kRunningBell = 'r', kLossBell = 'l';
 

@@ -49,7 +49,7 @@ void give_back_heap(void* heap) {
 /// report is the last descriptor to go: who sees it end knows that nothing is open any more.
 [[noreturn]] void be_init(int pipe, void* heap) {
   ::signal(SIGCHLD, SIG_IGN);
-  ::prctl(PR_SET_NAME, "dewar-init", 0, 0, 0);
+  ::prctl(PR_SET_NAME, kInitName, 0, 0, 0);
   ::dup2(pipe, 0);
   ::close_range(1, ~0u, 0);
   Reporter(0).succeed();

@@ -65,6 +65,16 @@ TEST_F(ContainerTest, AdoptTellsAMissingContainerFromADeadOne) {
   EXPECT_EQ(Container::adopt(spec()).error().code, std::errc::no_such_process);
 }
 
+TEST_F(ContainerTest, OneWhoseMakerDiedBeforeItWasReadyIsNotAdopted) {
+  spec().launcher = "/usr/bin/yes";  // a PID 1 that never comes to its end
+  const auto half = Container::begin(spec());
+  ASSERT_TRUE(half) << half.error().message();
+  EXPECT_EQ(Container::adopt(spec()).error().code, std::errc::operation_canceled);
+  EXPECT_FALSE(has_ended(half->init()));
+  EXPECT_TRUE(Container::sweep(spec(), 30000));
+  EXPECT_TRUE(has_ended(half->init()));
+}
+
 TEST_F(ContainerTest, SweepLeavesNothingAndMayBeRepeated) {
   const Container container = make();
   ASSERT_TRUE(container.cgroup().create_leaf("web.0"));

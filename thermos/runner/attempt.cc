@@ -219,8 +219,8 @@ void Attempt::take_output() {
   }
 }
 
-Result<bool> Attempt::succeed_launcher(const RunnerSpec& spec, const ProcessSpec& process) {
-  const auto told = status();
+Result<bool> Attempt::succeed_launcher(const RunnerSpec& spec, const ProcessSpec& process,
+                                       const std::optional<AttemptStatus>& told) {
   const bool has_told_end = !told || told->stage == AttemptStage::kEnded || told->stage == AttemptStage::kRefused;
   if (succeeded_ || has_told_end || !keeps_files(process.logger.value_or(spec.plan.logger))) return false;
   succeeded_ = true;
@@ -273,11 +273,10 @@ void Attempt::deliver() {
   pending_signal_ = 0;
 }
 
-void Attempt::clear() {
+void Attempt::clear(const std::optional<AttemptStatus>& told) {
   reap();
   if (!leaf_) return;
   // What the launcher could not kill either is stuck: then the loop does not wait for it once more.
-  const auto told = status();
   const bool stuck = told && told->stage == AttemptStage::kEnded && !told->step.empty();
   (void)leaf_->kill_all(stuck ? 0 : kSweepTimeoutMs);
 }

@@ -32,8 +32,9 @@ class Attempt {  // NOLINT(bugprone-reserved-identifier): of the array that the 
 
   /// After has_ended() of a launcher that did not live to tell the end: kills what is left of the run and starts
   /// another launcher, which brings what is in the pipes into the log; pidfd() is that one's now. False if there is no
-  /// need.
-  Result<bool> succeed_launcher(const RunnerSpec& spec, const ProcessSpec& process);
+  /// need. `told` is status(), read after the end; here and below.
+  Result<bool> succeed_launcher(const RunnerSpec& spec, const ProcessSpec& process,
+                                const std::optional<AttemptStatus>& told);
 
   /// Hands the recipe over. Call it once the checkpoint says FORKED.
   Result<void> go();
@@ -57,7 +58,7 @@ class Attempt {  // NOLINT(bugprone-reserved-identifier): of the array that the 
   const std::optional<Cgroup>& leaf() const { return leaf_; }
   /// After has_ended(): reaps the launcher and kills what may be left in the leaf (only after a launcher's violent end
   /// is there anything). The leaf has its final numbers then.
-  void clear();
+  void clear(const std::optional<AttemptStatus>& told);
   void remove_leaf();
 
   std::string losses_told;  ///< AttemptStatus::log_error as it was told

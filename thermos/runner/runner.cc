@@ -365,10 +365,10 @@ void Runner::launcher_ended(const Key& key) {
   if (attempt.pidfd()) loop_.unwatch(attempt.pidfd().get());
   const auto status = attempt.status();
   if (status) tell_running(attempt, *status);
-  const auto succeeded = attempt.succeed_launcher(spec_, process_spec(key.first));
+  const auto succeeded = attempt.succeed_launcher(spec_, process_spec(key.first), status);
   if (!succeeded) log_.line("process '" + key.first + "': its output may not be whole: " + succeeded.error().message());
   if (succeeded && *succeeded) return watch(std::move(attempt));
-  attempt.clear();
+  attempt.clear(status);
   const Usage used = usage_ ? usage_->ended(attempt) : Usage{};
   attempt.remove_leaf();
   for (const auto& watcher : watchers_) watcher->run_ended(key.first, used);

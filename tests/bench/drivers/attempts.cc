@@ -106,7 +106,7 @@ Result<void> end_one(const RunnerSpec& spec, Running running, bool counted, Time
   pollfd end{running.attempt.pidfd().get(), POLLIN, 0};
   retry_eintr([&] { return ::poll(&end, 1, -1); });
   const auto status = running.attempt.status();
-  running.attempt.clear();
+  running.attempt.clear(status);
   running.attempt.remove_leaf();
   const std::int64_t now = bench::now_ns();
   if (!status || status->stage != AttemptStage::kEnded || status->return_code != 0)
