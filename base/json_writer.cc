@@ -1,5 +1,6 @@
 #include "base/json_writer.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/utf8.h"
@@ -74,8 +75,13 @@ void JsonWriter::new_line() {
 
 void JsonWriter::quote(std::string_view text) {
   constexpr char kHex[] = "0123456789abcdef";
+  const auto is_plain = [](char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; };
   text_ += '"';
   while (!text.empty()) {
+    const auto plain = static_cast<std::size_t>(std::ranges::find_if_not(text, is_plain) - text.begin());
+    text_ += text.substr(0, plain);
+    text.remove_prefix(plain);
+    if (text.empty()) break;
     const std::size_t size = utf8_size(text);
     const auto c = static_cast<unsigned char>(text.front());
     if (size == 0) {
