@@ -29,6 +29,9 @@ function(dewar_room name)
   target_link_libraries(dewar_${name} PUBLIC ${ROOM_FLOOR} PRIVATE dewar_options ${ROOM_USES})
 endfunction()
 
+# Code and constants share their mappings: the fewer there are, the less a start and an end cost.
+set(DEWAR_SMALL -Wl,--gc-sections -Wl,-z,noseparate-code)
+
 # STATIC: links everything in (but not in a sanitizer build, whose runtime is a shared library), for the programs of which
 # every task has some.
 # LEAN: all but the C library itself, for the one that is started for each task and needs name services; a library that
@@ -39,11 +42,11 @@ function(dewar_program name)
   list(TRANSFORM PROGRAM_FLOOR PREPEND dewar::)
   target_link_libraries(${name} PRIVATE dewar_options ${PROGRAM_FLOOR} ${PROGRAM_USES})
   if(PROGRAM_STATIC AND NOT DEWAR_SANITIZE)
-    target_link_options(${name} PRIVATE -static -Wl,--gc-sections)
+    target_link_options(${name} PRIVATE -static ${DEWAR_SMALL})
   endif()
   if(PROGRAM_LEAN AND NOT DEWAR_SANITIZE)
     set_target_properties(${name} PROPERTIES DEWAR_LEAN ON)
-    target_link_options(${name} PRIVATE -no-pie -static-libstdc++ -static-libgcc -Wl,--as-needed -Wl,--gc-sections)
+    target_link_options(${name} PRIVATE -no-pie -static-libstdc++ -static-libgcc -Wl,--as-needed ${DEWAR_SMALL})
   endif()
 endfunction()
 
