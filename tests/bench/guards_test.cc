@@ -67,7 +67,8 @@ TEST_F(GuardTest, StartingAProgram) {
 TEST_F(GuardTest, AProcessOfTheGraphFromReadyToItsEnd) { EXPECT_LT(each("plan"), 50'000); }
 TEST_F(GuardTest, TheRecordsOfAProcessWrittenAndReadAgain) { EXPECT_LT(each("records"), 200'000); }
 TEST_F(GuardTest, AProcessInTheRunnersSpec) { EXPECT_LT(each("spec"), 35'000); }
-TEST_F(GuardTest, ARecordOfALogsIndex) { EXPECT_LT(each("index"), 2'200); }
+TEST_F(GuardTest, AFilterOfSystemCalls) { EXPECT_LT(each("filter"), 360'000); }
+TEST_F(GuardTest, ARecordOfALogsIndex) { EXPECT_LT(each("index"), 1'300); }
 
 }  // namespace
 }  // namespace dewar

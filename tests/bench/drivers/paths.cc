@@ -6,6 +6,7 @@
 #include <string>
 
 #include "isolation/log_index.h"
+#include "isolation/seccomp/profile.h"
 #include "thermos/checkpoint.h"
 #include "thermos/plan.h"
 #include "thermos/runner_spec.h"
@@ -88,6 +89,12 @@ bool code_index(int count, const std::string&) {
   return true;
 }
 
+bool compile_filter(int count, const std::string&) {
+  for (int i = 0; i < count; ++i)
+    if (!compile_seccomp("default", 0)) return false;
+  return true;
+}
+
 }  // namespace
 }  // namespace dewar
 
@@ -100,7 +107,8 @@ int main(int argc, char** argv) {
   } kPaths[] = {{"plan", dewar::walk_plan},
                 {"records", dewar::keep_records},
                 {"spec", dewar::code_spec},
-                {"index", dewar::code_index}};
+                {"index", dewar::code_index},
+                {"filter", dewar::compile_filter}};
   for (const auto& path : kPaths)
     if (std::strcmp(argv[1], path.name) == 0) return path.go(count, argv[3]) ? 0 : 1;
   return 2;
