@@ -17,7 +17,7 @@ constexpr std::string_view kDefaultConflist =
 #include "thermos/default_conflist.inc"
     ;
 constexpr const char* kOurFolder = "/etc/dewar/cni";
-const std::vector<std::string> kPluginFolders = {"/usr/lib/cni", "/opt/cni/bin"};
+constexpr const char* kPluginFolders[] = {"/usr/lib/cni", "/opt/cni/bin"};
 
 std::string quoted_json(std::string_view text) { return JsonWriter().value(text).take(); }
 
@@ -191,7 +191,9 @@ Result<CniNetwork> find_bridge(const Ports& ports) {
     text = DEWAR_TRY(read_file(file, 1u << 20));
     break;
   }
-  CniNetwork network = DEWAR_TRY(read_conflist(file, text, ports, kPluginFolders).context("network: bridge"));
+  CniNetwork network =
+      DEWAR_TRY(read_conflist(file, text, ports, {std::begin(kPluginFolders), std::end(kPluginFolders)})
+                    .context("network: bridge"));
   DEWAR_TRY(check_iptables(network).context("network: bridge"));
   return network;
 }
