@@ -34,7 +34,7 @@ struct Birth {
   char* const* env;
   const int* fds;  ///< what becomes 0, 1, …; -1: nothing
   int count;
-  bool new_session;
+  bool new_session, new_group;
   volatile int error;
 };
 
@@ -44,6 +44,7 @@ struct Birth {
   const std::uint64_t default_action[4] = {};  // struct kernel_sigaction: handler, flags, restorer, mask
   for (int number = 1; number < NSIG; ++number) ::syscall(SYS_rt_sigaction, number, default_action, nullptr, 8);
   if (birth.new_session) ::syscall(SYS_setsid);
+  if (birth.new_group) ::syscall(SYS_setpgid, 0, 0);
   bool done = true;
   for (int target = 0; target < birth.count; ++target) {
     if (birth.fds[target] >= 0) {
@@ -150,7 +151,7 @@ Result<pid_t> spawn(const Spawn& what) {
     fds[i] = lifted.back().get();
   }
   const auto argv = pointers(what.argv), env = pointers(what.env);
-  Birth birth{what.program.c_str(), argv.data(), env.data(), fds.data(), above, what.new_session, 0};
+  Birth birth{what.program.c_str(), argv.data(), env.data(), fds.data(), above, what.new_session, what.new_group, 0};
   clone_args args{};
   args.flags = what.namespaces;
   args.exit_signal = SIGCHLD;

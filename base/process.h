@@ -52,6 +52,7 @@ struct Spawn {
   std::vector<std::string> env;   ///< NAME=VALUE
   std::vector<int> fds;
   bool new_session = false;      ///< setsid(2): no terminal, own process group
+  bool new_group = false;        ///< setpgid(2) alone: a session may cost a scheduler's group (CONFIG_SCHED_AUTOGROUP)
   int cgroup = -1;               ///< a folder of cgroup2 that it is born in, see CLONE_INTO_CGROUP in clone(2)
   std::uint64_t namespaces = 0;  ///< those that are made for it, CLONE_NEW… of clone(2)
 };

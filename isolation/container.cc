@@ -83,6 +83,7 @@ Result<Init> spawn_init(const ContainerSpec& spec, const Cgroup& group, const Cg
   start.program = spec.launcher;
   start.argv = {"dewar-launch"};
   start.fds = {-1, -1, STDERR_FILENO, input.get(), output.writer.get()};
+  start.new_group = true;
   start.cgroup = birthplace.get();
   start.namespaces = namespaces_of(spec.sandbox);
   const pid_t pid = DEWAR_TRY(spawn(start));

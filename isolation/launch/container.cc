@@ -85,7 +85,6 @@ void launch_container(const ContainerRecipe& recipe, int answer, void* heap) {
     report.refuse(step::kHostname, recipe.hostname);
   }
   if (recipe.network != Network::kHost) bring_up_loopback(report);
-  ::setsid();
   if (user_namespace) {
     enter_user_namespace(user_namespace.get(), report);
     become_user({.name = "root", .uid = recipe.first_id, .gid = recipe.first_id, .groups = {}}, recipe.first_id,

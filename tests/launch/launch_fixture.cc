@@ -50,7 +50,8 @@ pid_t start_launcher(const std::string& bytes, const Descriptors& given, int cgr
                           .argv = {"dewar-launch"},
                           .env = {},
                           .fds = {-1, given.out, given.err, recipe.reader.get(), given.second},
-                          .new_session = true,
+                          .new_session = false,
+                          .new_group = true,
                           .cgroup = cgroup,
                           .namespaces = namespaces});
   EXPECT_TRUE(pid) << pid.error().message();

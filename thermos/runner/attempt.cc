@@ -159,7 +159,7 @@ Spawn Attempt::launcher_for(const RunnerSpec& spec, const Attempt& attempt, cons
   launcher.program = spec.launcher;
   launcher.argv = {"dewar-launch", spec.task_id + "/" + attempt.process_ + "#" + std::to_string(attempt.run_)};
   launcher.fds = {-1, STDOUT_FILENO, STDERR_FILENO, recipe.get(), second};
-  launcher.new_session = true;
+  launcher.new_group = true;
   return launcher;
 }
 

@@ -139,7 +139,7 @@ Result<void> HealthWatch::launch() {
   launcher.program = spec.launcher;
   launcher.argv = {"dewar-launch", spec.task_id + " health check"};
   launcher.fds = {-1, output.writer.get(), output.writer.get(), input.get(), context_.container.init().get()};
-  launcher.new_session = true;
+  launcher.new_group = true;
   Running running;
   const pid_t pid = DEWAR_TRY(spawn(launcher));
   running.launcher = DEWAR_TRY(open_child(pid));

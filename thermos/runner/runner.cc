@@ -418,6 +418,7 @@ void Runner::fail_task(const std::string& reason) {
 }
 
 void Runner::clean_up() {
+  if (container_) (void)send_signal(container_->init(), SIGKILL);  // its mounts go while the last numbers are read
   write_pending();
   leave_container();
   const auto swept = Container::sweep(container_spec(spec_), kSweepTimeoutMs);
