@@ -97,7 +97,8 @@ SortedRules sorted_rules(const ArchRules& arch) {
   SortedRules rules;
   rules.reserve(arch.rules.size());
   for (const CallRule& rule : arch.rules) rules.push_back(&rule);
-  std::ranges::stable_sort(rules, {}, [](const CallRule* rule) { return rule->number; });
+  const auto number = [](const CallRule* rule) { return rule->number; };
+  if (!std::ranges::is_sorted(rules, {}, number)) std::ranges::stable_sort(rules, {}, number);
   return rules;
 }
 

@@ -46,8 +46,10 @@ void add_condition(const Condition& condition, std::vector<CallRule>& rules) {
 Policy built_in_policy(Profile profile, std::uint64_t capabilities) {
   ArchRules native{.arch = AUDIT_ARCH_X86_64};
   native.rules.reserve(syscall_rules().size() + 50);  // and the conditions
-  for (const Condition& condition : conditions(profile, capabilities)) add_condition(condition, native.rules);
+  const std::vector<Condition> list = conditions(profile, capabilities);
   for (const SyscallRule& rule : syscall_rules()) {
+    const auto condition = std::ranges::find(list, rule.number, &Condition::number);
+    if (condition != list.end()) add_condition(*condition, native.rules);
     native.rules.push_back(
         {static_cast<std::uint32_t>(rule.number), action_of(verdict_of(rule, profile, capabilities))});
   }
