@@ -169,20 +169,11 @@ Result<Attempt> Attempt::start(const RunnerSpec& spec, const Container& containe
   attempt.process_ = process.name;
   attempt.run_ = run;
   attempt.status_file_ = status_file(spec, process.name, run);
-  DEWAR_TRY(make_dirs(log_folder(spec, process.name, run)));
-  attempt.leaf_ = DEWAR_TRY(make_leaf(container.cgroup(), leaf_name(spec, process.name, run)));
-
-  const AttemptRecipe recipe = make_recipe(spec, process, run, *attempt.leaf_);
-  attempt.recipe_ = encode_recipe(recipe);
   Pipe pipe = DEWAR_TRY(make_pipe());
   attempt.recipe_pipe_ = std::move(pipe.writer);
-  const int size = static_cast<int>(attempt.recipe_.size());
-  if (size > 65536 && ::fcntl(attempt.recipe_pipe_.get(), F_SETPIPE_SZ, size) < 0)
-    return fail_errno("widen the recipe's pipe");
-
   Spawn launcher = launcher_for(spec, attempt, pipe.reader, container.init().get());
   Pipe out, err;
-  if (recipe.has_pipes) {
+  if (keeps_files(process.logger.value_or(spec.plan.logger))) {
     out = DEWAR_TRY(make_log_pipe());
     err = DEWAR_TRY(make_log_pipe());
     for (const UniqueFd* end : {&out.reader, &err.reader, &out.writer, &err.writer}) launcher.fds.push_back(end->get());
@@ -190,9 +181,26 @@ Result<Attempt> Attempt::start(const RunnerSpec& spec, const Container& containe
     attempt.output_[1] = std::move(err.reader);
   }
   const pid_t pid = DEWAR_TRY(spawn(launcher));
-  attempt.pidfd_ = DEWAR_TRY(open_child(pid));
-  attempt.launcher_ = DEWAR_TRY(identify(pid));
+  // It takes as long to start as the rest takes to be made.
+  if (auto made = attempt.make(spec, container, process, pid); !made) {
+    attempt.recipe_pipe_.reset();  // without a recipe it does nothing
+    retry_eintr([&] { return ::waitpid(pid, nullptr, 0); });
+    return Failure{std::move(made).error()};
+  }
   return attempt;
+}
+
+/// All that a run has of its own, and the recipe that names it.
+Result<void> Attempt::make(const RunnerSpec& spec, const Container& container, const ProcessSpec& process,
+                           pid_t launcher) {
+  pidfd_ = DEWAR_TRY(open_child(launcher));
+  launcher_ = DEWAR_TRY(identify(launcher));
+  DEWAR_TRY(make_dirs(log_folder(spec, process.name, run_)));
+  leaf_ = DEWAR_TRY(make_leaf(container.cgroup(), leaf_name(spec, process.name, run_)));
+  recipe_ = encode_recipe(make_recipe(spec, process, run_, *leaf_));
+  const int size = static_cast<int>(recipe_.size());
+  if (size > 65536 && ::fcntl(recipe_pipe_.get(), F_SETPIPE_SZ, size) < 0) return fail_errno("widen the recipe's pipe");
+  return {};
 }
 
 Attempt Attempt::adopt(const RunnerSpec& spec, const Container& container, const ProcessSpec& process, int run,

@@ -24,7 +24,7 @@ AttemptRecipe task_recipe(const RunnerSpec& spec);
 /// it can be found again from what the checkpoint says.
 class Attempt {  // NOLINT(bugprone-reserved-identifier): of the array that the compiler moves
  public:
-  /// Makes the leaf and the log folder and starts a launcher, which waits: nothing of the task runs before go().
+  /// Starts a launcher, which waits, and makes the leaf and the log folder: nothing of the task runs before go().
   static Result<Attempt> start(const RunnerSpec& spec, const Container& container, const ProcessSpec& process, int run);
   /// Takes over a run that an earlier runner started. A launcher that is gone is no error: see has_ended().
   static Attempt adopt(const RunnerSpec& spec, const Container& container, const ProcessSpec& process, int run,
@@ -65,6 +65,7 @@ class Attempt {  // NOLINT(bugprone-reserved-identifier): of the array that the 
 
  private:
   static Spawn launcher_for(const RunnerSpec& spec, const Attempt& attempt, const UniqueFd& recipe, int second);
+  Result<void> make(const RunnerSpec& spec, const Container& container, const ProcessSpec& process, pid_t launcher);
   void take_output();
   void reap();
 
