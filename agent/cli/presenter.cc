@@ -103,6 +103,7 @@ class JsonPresenter final : public Presenter {
  public:
   JsonPresenter(RunView view, bool events) : view_(std::move(view)), events_(events) {}
 
+  bool shows_progress() const override { return events_; }
   void event(const Record& record, const TaskHistory& history) override {
     if (!events_) return;
     const std::string line = event_json(view_, record, history);

@@ -21,6 +21,8 @@ class Presenter {
   virtual void event(const Record& record, const TaskHistory& history) = 0;
   /// Something to tell beside the task's own events: "the runner died; starting it again".
   virtual void note(const std::string& words) = 0;
+  /// Whether it shows anything before the end; if not, it may be told of the end alone.
+  virtual bool shows_progress() const { return true; }
   /// Whether it shows the time that passes and numbers that change; then refresh() is called, at most ten times a
   /// second.
   virtual bool is_live() const { return false; }

@@ -64,6 +64,11 @@ bool RunSession::has_ended() {
   return true;
 }
 
+bool RunSession::has_records() const {
+  const auto records = read_checkpoint_records(spec_.run_folder + "/checkpoints", spec_.task_id);
+  return records && !records->empty();
+}
+
 // ---- The runner ----
 
 /// To the runner that try_connect() has found, or else to one that we start; whether that one gets so far as to hold
@@ -76,7 +81,8 @@ Result<void> RunSession::connect() {
   }
   begin_anew();
   connected_ = clock_.now();
-  (void)client_->subscribe();  // a runner that has just ended does not hear it; reading will tell
+  is_told_ = presenter_.shows_progress() || may_be_known_;
+  if (is_told_) (void)client_->subscribe();  // a runner that has just ended does not hear it; reading will tell
   DEWAR_TRY(loop_.watch(client_->fd().get(), [this] { read_records(); }));
   pass_on_wish();
   return {};
@@ -134,6 +140,7 @@ void RunSession::connection_closed() {
     reap();
     return loop_.stop();
   }
+  may_be_known_ = true;
   if (auto again = reconnect(); !again) {
     failure_ = Failure{std::move(again).error()};
     loop_.stop();
@@ -145,7 +152,8 @@ void RunSession::connection_closed() {
 Result<void> RunSession::reconnect() {
   if (!DEWAR_TRY(try_connect())) {
     const int status = reap();
-    if (fresh_ && WIFEXITED(status) && WEXITSTATUS(status) != 0) return fail("dewar-runner gave up" + last_words());
+    const bool has_begun = is_told_ ? !fresh_ : has_records();
+    if (!has_begun && WIFEXITED(status) && WEXITSTATUS(status) != 0) return fail("dewar-runner gave up" + last_words());
     DEWAR_TRY(count_death());
   }
   return connect();

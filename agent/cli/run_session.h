@@ -37,6 +37,7 @@ class RunSession {
   Result<bool> try_connect();
   Result<void> reconnect();
   bool has_ended();
+  bool has_records() const;
   void read_records();
   void begin_anew();
   void take(const Record& record);
@@ -61,8 +62,9 @@ class RunSession {
   std::size_t seen_ = 0;                           ///< records of this connection
   std::size_t events_told_ = 0, events_seen_ = 0;  ///< the same for event records, which come from a file of their own
   bool fresh_ = true;                              ///< nothing has come over this connection yet
-  pid_t child_ = -1;                               ///< the runner, if we have started it
-  int restarts_ = 0;                               ///< in a row
+  bool is_told_ = false;  ///< by the runner; of a new run's first one the end is enough for some
+  pid_t child_ = -1;      ///< the runner, if we have started it
+  int restarts_ = 0;      ///< in a row
   Time connected_{};
   Wish wish_ = Wish::kNone;
   EventLoop::TimerId frame_timer_ = 0;

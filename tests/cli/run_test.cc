@@ -263,6 +263,19 @@ TEST_F(RunTest, ARunnerThatDiesIsStartedAgainAndTheTaskGoesOn) {
   EXPECT_EQ(in_sandbox("started").find('\n'), in_sandbox("started").size() - 1) << "and started once";
 }
 
+TEST_F(RunTest, ARunnerThatDiesIsStartedAgainForWhoeverOnlyWantsTheEnd) {
+  DewarCommand dewar(run(task(kWaits)), DewarCommand::Output::kTerminal);
+  ASSERT_TRUE(dewar.wait_for("task t in ")) << dewar.out();
+  wait_for_file("started");
+  const pid_t runner = runner_in(folder_.path());
+  ASSERT_GT(runner, 0);
+  ::kill(runner, SIGKILL);
+  let_go();
+  EXPECT_EQ(dewar.wait(), 0) << dewar.out();
+  EXPECT_THAT(dewar.out(), HasSubstr("the runner died; starting it again (1 of 5)"));
+  EXPECT_THAT(dewar.out(), HasSubstr(R"("state": "SUCCESS")"));
+}
+
 TEST_F(RunTest, TheFirstInterruptKillsTheTaskWithItsFinalizers) {
   DewarCommand dewar(run(task(kWaits), "jsonl"));
   ASSERT_TRUE(dewar.wait_for(R"("state":"RUNNING")")) << dewar.err();
