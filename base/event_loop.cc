@@ -13,16 +13,16 @@ EventLoop::EventLoop()
   (void)watch(timer_.get(), [this] { run_due_timers(); });  // a failure here shows in run()
 }
 
-Result<void> EventLoop::watch(int fd, Handler handler, bool for_write) {
+Result<void> EventLoop::watch(int fd, Handler handler, Until until) {
   const auto known = watches_.find(fd);
   epoll_event event{};
-  event.events = for_write ? EPOLLOUT : EPOLLIN;
+  event.events = until == Until::kWritable ? EPOLLOUT : until == Until::kChanged ? EPOLLPRI : EPOLLIN;
   const std::uint64_t generation = next_++;
   event.data.fd = fd;
-  const bool same = known != watches_.end() && known->second->for_write == for_write;
+  const bool same = known != watches_.end() && known->second->until == until;
   if (!same && ::epoll_ctl(epoll_.get(), known == watches_.end() ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd, &event) != 0)
     return fail_errno("watch descriptor " + std::to_string(fd));
-  watches_[fd] = std::make_shared<Watch>(Watch{std::move(handler), generation, for_write});
+  watches_[fd] = std::make_shared<Watch>(Watch{std::move(handler), generation, until});
   return {};
 }
 

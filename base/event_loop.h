@@ -23,9 +23,11 @@ class EventLoop {
   /// Errors: those of epoll_create1(2) and timerfd_create(2), told by the first watch() or run().
   EventLoop();
 
-  /// Calls `handler` whenever `fd` is readable (or has hung up), or writable if `for_write`. Replaces an earlier
-  /// watch of the same descriptor.
-  Result<void> watch(int fd, Handler handler, bool for_write = false);
+  /// What is waited for: that a descriptor is readable (or has hung up), writable, or that a control file of cgroup2
+  /// has changed since it was read (POLLPRI in poll(2)).
+  enum class Until : std::uint8_t { kReadable, kWritable, kChanged };
+  /// Calls `handler` whenever it is so. Replaces an earlier watch of the same descriptor.
+  Result<void> watch(int fd, Handler handler, Until until = Until::kReadable);
   /// Before the descriptor is closed. No error if it is not watched.
   void unwatch(int fd);
 
@@ -45,7 +47,7 @@ class EventLoop {
   struct Watch {
     Handler handler;
     std::uint64_t generation;
-    bool for_write;
+    Until until;
   };
   UniqueFd epoll_, timer_;
   std::map<int, std::shared_ptr<Watch>> watches_;

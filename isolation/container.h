@@ -39,8 +39,8 @@ class Container {
   /// already, and nothing can run in it before finish(). On an error of either nothing is left behind.
   static Result<Container> begin(const ContainerSpec& spec);
   Result<void> finish(const ContainerSpec& spec);
-  /// Finds one that is alive. Errors: ENOENT (no such group), ESRCH (its PID 1 has ended), ECANCELED (its making did not
-  /// come to its end: sweep it).
+  /// Finds one that is alive. Errors: ENOENT (no such group), ESRCH (its PID 1 has ended), ECANCELED (its making did
+  /// not come to its end: sweep it).
   static Result<Container> adopt(const ContainerSpec& spec);
   /// Kills and removes all that is left of a container, however little that is; waits at most `timeout_ms`.
   static Result<void> sweep(const ContainerSpec& spec, int timeout_ms);

@@ -16,6 +16,14 @@
 
 namespace dewar {
 
+/// Tells whenever the kernel has killed (or v1: wants to kill) something in a group for want of memory; on v2 also when
+/// memory was only tight, so ask usage() how many were killed.
+struct OomNotice {
+  UniqueFd fd;  ///< v1: readable then; v2: changed then (POLLPRI)
+  CgroupVersion version;
+  void reset() const;
+};
+
 /// One cgroup in every hierarchy that counts for it: cgroup2, or cgroup v1's, or (hybrid) v1's for limits and cgroup2
 /// for birth, cpu time, killing and emptiness. Knows its folders; the kernel keeps everything else, so a group can be
 /// found again by its name after any restart. Nothing here talks to libcgroup: per launch plain files are quicker.
@@ -100,9 +108,7 @@ class Cgroup {
   Result<void> kill_all(int timeout_ms) const;
   /// No process in this group or below.
   Result<bool> empty() const;
-  /// Readable whenever the kernel has killed (or v1: wants to kill) something here for want of memory; on v2 also when
-  /// memory was only tight, so ask usage() how many were killed. Non-blocking; a read(2) of up to 4096 bytes resets it.
-  Result<UniqueFd> watch_oom() const;
+  Result<OomNotice> watch_oom() const;
   /// Removes the group and its leaves from every hierarchy. Errors: EBUSY while something lives there. Safe to repeat.
   Result<void> remove();
 

@@ -1,7 +1,6 @@
 // What a cgroup has used, and the descriptor that tells when its memory ran out.
 #include <fcntl.h>
 #include <sys/eventfd.h>
-#include <sys/inotify.h>
 
 #include "base/cgroup_members.h"
 #include "base/files.h"
@@ -21,21 +20,20 @@ std::int64_t sum_below(const std::string& folder, const std::string& file, std::
   return sum;
 }
 
-Result<UniqueFd> watch_v1(const std::string& folder) {
+Result<OomNotice> watch_v1(const std::string& folder) {
   UniqueFd event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!event) return fail_errno("make an eventfd");
   const UniqueFd control = DEWAR_TRY(open_file(folder + "/memory.oom_control", O_RDONLY));
   DEWAR_TRY(write_group_file(folder, "cgroup.event_control",
                              std::to_string(event.get()) + " " + std::to_string(control.get())));
-  return event;
+  return OomNotice{std::move(event), CgroupVersion::kV1};
 }
 
-Result<UniqueFd> watch_v2(const std::string& folder) {
-  UniqueFd notify(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-  if (!notify) return fail_errno("make an inotify descriptor");
-  const std::string file = folder + "/memory.events";
-  if (::inotify_add_watch(notify.get(), file.c_str(), IN_MODIFY) < 0) return fail_errno("watch " + file);
-  return notify;
+/// (Not inotify(7): to close it waits for a grace period, at the end of each task.)
+Result<OomNotice> watch_v2(const std::string& folder) {
+  OomNotice notice{DEWAR_TRY(open_file(folder + "/memory.events", O_RDONLY)), CgroupVersion::kV2};
+  notice.reset();  // what has not been read yet counts as changed
+  return notice;
 }
 
 }  // namespace
@@ -68,7 +66,16 @@ void Cgroup::add_uninherited(Usage& usage) const {
   if (usage.forks_refused) usage.forks_refused = sum_below(pids.folder, "pids.events", "max");
 }
 
-Result<UniqueFd> Cgroup::watch_oom() const {
+void OomNotice::reset() const {
+  char content[4096];
+  if (version == CgroupVersion::kV2) {
+    (void)!::pread(fd.get(), content, sizeof content, 0);
+  } else {
+    (void)!::read(fd.get(), content, sizeof content);
+  }
+}
+
+Result<OomNotice> Cgroup::watch_oom() const {
   const Place place = place_of("memory");
   if (place.folder.empty())
     return fail(std::errc::not_supported, "watch for lack of memory: no memory controller here");

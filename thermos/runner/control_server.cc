@@ -118,7 +118,7 @@ bool ControlServer::send_to(Client& client) {
                                                       [this, fd] {
                                                         if (!send_to(clients_.at(fd))) drop(fd);
                                                       },
-                                                      true));
+                                                      EventLoop::Until::kWritable));
     }
     client.backlog.erase(0, static_cast<std::size_t>(n));
   }

@@ -82,7 +82,12 @@ std::map<std::string, std::string> oom_details(std::uint64_t limit, const Usage&
 
 MemoryWatch::MemoryWatch(const WatchContext& context) : context_(context) {
   auto oom = context_.container.cgroup().watch_oom();
-  auto watched = oom ? context_.loop.watch(oom->get(), [this] { notified(); }) : Result<void>(Failure{oom.error()});
+  const auto watch = [&] {
+    const bool by_change = oom->version == CgroupVersion::kV2;
+    return context_.loop.watch(
+        oom->fd.get(), [this] { notified(); }, by_change ? EventLoop::Until::kChanged : EventLoop::Until::kReadable);
+  };
+  auto watched = oom ? watch() : Result<void>(Failure{oom.error()});
   if (watched) {
     oom_ = std::move(oom).take();
   } else {
@@ -91,13 +96,12 @@ MemoryWatch::MemoryWatch(const WatchContext& context) : context_(context) {
 }
 
 MemoryWatch::~MemoryWatch() {
-  if (oom_) context_.loop.unwatch(oom_.get());
+  if (oom_.fd) context_.loop.unwatch(oom_.fd.get());
   context_.loop.cancel(timer_);
 }
 
 void MemoryWatch::notified() {
-  char events[4096];
-  (void)!::read(oom_.get(), events, sizeof events);
+  oom_.reset();
   tell_soft_limit();
   look_again(kLooks);
 }

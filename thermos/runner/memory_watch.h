@@ -29,7 +29,7 @@ class MemoryWatch final : public Watcher {
   void tell_soft_limit();
 
   WatchContext context_;
-  UniqueFd oom_;
+  OomNotice oom_{};
   EventLoop::TimerId timer_ = 0;
   std::int64_t ended_kills_ = 0;         ///< in runs that have ended: v1 forgets them with the run's group
   std::set<std::string> ended_victims_;  ///< their processes
