@@ -175,10 +175,11 @@ Result<void> Container::finish(const ContainerSpec& spec) {
     up = attach_network(spec.network, {spec.id, spec.hostname, cgroup_.sweep_folder(), init_id_.pid})
              .context("step network");
   if (up) return {};
-  siginfo_t ended{};
   (void)send_signal(init_, SIGKILL);
-  retry_eintr([&] { return ::waitid(P_PIDFD, static_cast<id_t>(init_.get()), &ended, WEXITED); });
-  return give_up(spec, cgroup_, std::move(up).error());
+  Failure why = give_up(spec, cgroup_, std::move(up).error());
+  siginfo_t ended{};  // not waited for: it may hang in a mount
+  (void)::waitid(P_PIDFD, static_cast<id_t>(init_.get()), &ended, WEXITED | WNOHANG);
+  return why;
 }
 
 Result<Container> Container::adopt(const ContainerSpec& spec) {

@@ -42,6 +42,7 @@ std::string unescape(std::string_view text) {
 std::vector<CgroupMount> parse_cgroup_mounts(std::string_view mountinfo) {
   std::vector<CgroupMount> mounts;
   each_piece(mountinfo, '\n', [&](std::string_view line) {
+    if (line.find(" - cgroup") == line.npos) return;  // most are none, and not worth taking apart
     const std::vector<std::string> words = pieces(line, ' ');
     std::size_t dash = 6;  // behind any number of optional fields
     while (dash < words.size() && words[dash] != "-") ++dash;

@@ -182,9 +182,14 @@ bool LogFile::remove_old_run(std::int64_t time) {
     }
   }
   const std::uint64_t room = remove_oldest_run(task_logs_);
-  if (room == 0) no_old_runs_ = time;
+  if (room == 0) {
+    no_old_runs_ = time;
+    return false;
+  }
+  ++removed_runs_;
+  removed_for_ = quota_->problem();
   quota_->give_back(room);
-  return room > 0;
+  return true;
 }
 
 /// Whoever rotates wants the newest lines: where the quota has no room for them, the oldest backup goes. False: there

@@ -47,6 +47,10 @@ class LogFile {
   std::size_t collected() const { return collected_; }
   std::uint64_t work_dir_quota() const { return work_dir_quota_; }
 
+  /// How many earlier runs of the task had their logs removed by this, and what was full.
+  std::size_t removed_runs() const { return removed_runs_; }
+  const std::string& removed_for() const { return removed_for_; }
+
   /// The stream's cursor.
   std::uint64_t position() const { return position_; }
   /// Has a file been rotated since the last time this was asked?
@@ -91,7 +95,8 @@ class LogFile {
   std::string work_dir_;
   std::uint64_t work_dir_quota_ = 0;  ///< 0: none
   std::int64_t no_old_runs_ = 0;
-  std::size_t collected_ = 0;
+  std::size_t collected_ = 0, removed_runs_ = 0;
+  std::string removed_for_;
   int error_ = 0;
   bool rotated_ = false, replaced_ = false;
 };

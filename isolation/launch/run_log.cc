@@ -45,7 +45,8 @@ std::size_t RunLog::reasons() const {
   std::size_t count = 0;
   if (journal_ && journal_->lost() > 0) ++count;
   for (const auto* file : {&*out_, &*err_}) count += (file->error() != 0 ? 1u : 0u) + (file->was_replaced() ? 1u : 0u);
-  return count + (out_->collected() + err_->collected() > 0 ? 1u : 0u);
+  return count + (out_->collected() + err_->collected() > 0 ? 1u : 0u) +
+         (out_->removed_runs() + err_->removed_runs() > 0 ? 1u : 0u);
 }
 
 std::string RunLog::losses() const {
@@ -62,6 +63,9 @@ std::string RunLog::losses() const {
     say(words, format_bytes(journal_->lost()) + " of output dropped: the journal did not take it");
   if (const std::size_t runs = out_->collected() + err_->collected(); runs > 0)
     say(words, collected_words(runs, out_->work_dir_quota()));
+  if (const std::size_t runs = out_->removed_runs() + err_->removed_runs(); runs > 0)
+    say(words, "the logs of " + std::to_string(runs) + (runs == 1 ? " earlier run" : " earlier runs") +
+                   " of the task were removed: " + (err_->removed_runs() > 0 ? *err_ : *out_).removed_for());
   return words;
 }
 

@@ -271,6 +271,8 @@ TEST_F(LogQuotaTest, TheLogsOfEndedRunsGoFirstTheOldestOfThem) {
   EXPECT_TRUE(exists(path_ + "/logs/other/0")) << "the newest run of a process may be alive";
   EXPECT_EQ(log->lost(), 10u);
   EXPECT_EQ(use().used, 50u);
+  EXPECT_EQ(log->removed_runs(), 2u);
+  EXPECT_EQ(log->removed_for(), "the task's quota of 50 B for output is full");
 }
 
 TEST_F(LogQuotaTest, OneWithinAnotherHasRoomWhereBothHave) {

@@ -84,8 +84,8 @@ order: [p, q]
 class LogQuotaScenario : public ::testing::Test {
  protected:
   /// Runs a task of one process to its end.
-  nlohmann::json run(const std::string& id, const std::string& process) {
-    EXPECT_TRUE(replace_file(work_ / "task.yaml", "name: t\nprocesses: [{name: p, " + process + "}]\n"));
+  nlohmann::json run(const std::string& id, const std::string& process, const std::string& more = "") {
+    EXPECT_TRUE(replace_file(work_ / "task.yaml", "name: t\nprocesses: [{name: p, " + process + "}]\n" + more));
     DewarCommand command({"run", work_ / "task.yaml", "--work-dir", work_.path(), "--task-id", id, "--log-quota",
                           "300KB", "-o", "json"});
     EXPECT_EQ(command.wait(), 0) << command.err();
@@ -117,12 +117,25 @@ TEST_F(LogQuotaScenario, TheLogsOfTheOldestTaskGoFirst) {
 }
 
 TEST_F(LogQuotaScenario, TheOldRunsOfALivingTaskGoBeforeItsNewLines) {
-  run("t",
-      "cmdline: 'yes 0123456 | head -c 120000; [ -e twice ] && exit 0; [ -e once ] && touch twice; touch once; "
-      "exit 1', max_failures: 3, min_duration: 0");
+  const auto task =
+      run("t",
+          "cmdline: 'yes 0123456 | head -c 120000; [ -e twice ] && exit 0; [ -e once ] && touch twice; touch once; "
+          "exit 1', max_failures: 3, min_duration: 0");
   EXPECT_EQ(log("t", 0), "gone");
   EXPECT_EQ(log("t", 1).size(), 120'000u);
   EXPECT_EQ(log("t", 2).size(), 120'000u);
+  EXPECT_THAT(words_of_events(task), HasSubstr("the logs of 1 ended run were removed: the quota of 300.0 KB for the"));
+}
+
+TEST_F(LogQuotaScenario, TheTasksOwnQuotaTakesTheLogsOfItsEarlierRunsAndTellsIt) {
+  const auto task = run("t",
+                        "cmdline: 'yes 0123456 | head -c 120000; [ -e twice ] && exit 0; [ -e once ] && touch twice; "
+                        "touch once; exit 1', max_failures: 3, min_duration: 0",
+                        "sandbox: {log_quota: 250KB}\n");
+  EXPECT_EQ(log("t", 0), "gone");
+  EXPECT_EQ(log("t", 1).size(), 120'000u);
+  EXPECT_EQ(log("t", 2).size(), 120'000u);
+  EXPECT_THAT(words_of_events(task), HasSubstr("the logs of 1 earlier run of the task were removed: the task's quota"));
 }
 
 TEST_F(LogQuotaScenario, ATaskThatCrossesItLosesLinesAndIsToldSo) {
