@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/encoding.h"
+#include "base/process.h"
 #include "base/result.h"
 #include "isolation/sandbox_spec.h"
 
@@ -113,6 +114,7 @@ struct HttpProbe {
 /// ended process has left, but waits until that has ended too. While it runs, its descriptors 5 and 6 are those that
 /// read from the pipes, so that a runner that takes over can get them (pidfd_getfd(2)).
 struct AttemptRecipe {
+  ProcessId launcher;              ///< who follows it, where the sender knows that already; otherwise it looks itself
   std::vector<std::string> argv;   ///< argv[0] is the absolute path that is executed
   std::vector<std::string> env;    ///< NAME=VALUE
   std::string cwd;                 ///< inside the container
@@ -172,7 +174,7 @@ void code(Coder& c, HttpProbe& v) {
 }
 template <class Coder>
 void code(Coder& c, AttemptRecipe& v) {
-  c(v.argv, v.env, v.cwd, v.user, v.first_id, v.capabilities, v.rlimits, v.writable, v.oom_score_adj,
+  c(v.launcher, v.argv, v.env, v.cwd, v.user, v.first_id, v.capabilities, v.rlimits, v.writable, v.oom_score_adj,
     v.deny_speculation, v.seccomp, v.unified_cgroup, v.v1_cgroups, v.sweep_cgroup, v.logs, v.status_file, v.bell,
     v.has_pipes, v.probe, v.on_host);
 }

@@ -88,9 +88,7 @@ void hide(const Reporter& report) {
 }
 
 void reset_signals() {
-  // By the system call itself: signal(2) of the C library does not touch 32 and 33, which a caller may have ignored.
-  const std::uint64_t default_action[4] = {};  // struct kernel_sigaction: handler, flags, restorer, mask
-  for (int number = 1; number < NSIG; ++number) ::syscall(SYS_rt_sigaction, number, default_action, nullptr, 8);
+  for (const int number : kIgnoredSignals) ::signal(number, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);

@@ -1,6 +1,7 @@
 // What both kinds of child do to themselves: born into a cgroup, joining others, and giving up every right.
 #pragma once
 
+#include <signal.h>
 #include <sys/types.h>
 
 #include <cstdint>
@@ -36,7 +37,9 @@ void deny_speculation(const Reporter& report);
 /// each change of credentials, which may undo it (proc(5), suid_dumpable).
 void hide(const Reporter& report);
 
-/// Every signal unblocked and at its default.
+/// What a launcher ignores; SIGUSR1 it blocks. All others are at their default since spawn().
+inline constexpr int kIgnoredSignals[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE};
+/// Every signal unblocked and at its default again.
 void reset_signals();
 
 }  // namespace dewar

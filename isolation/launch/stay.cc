@@ -156,7 +156,7 @@ void note_end(const UniqueFd& pidfd, AttemptStatus& status) {
 
 /// Only its attempt ends this program. SIGUSR1 is kept for was_told_to_stop().
 void ignore_signals() {
-  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE}) ::signal(number, SIG_IGN);
+  for (const int number : kIgnoredSignals) ::signal(number, SIG_IGN);
   sigset_t kept;
   sigemptyset(&kept);
   sigaddset(&kept, SIGUSR1);
@@ -189,7 +189,9 @@ int stay_with_attempt(AttemptRecipe recipe, UniqueFd pipe, UniqueFd container) {
     return 1;
   }
   AttemptStatus status;
-  if (const auto self = identify(::getpid())) status.launcher = *self;
+  status.launcher = recipe.launcher;
+  if (status.launcher.pid == 0)
+    if (const auto self = identify(::getpid())) status.launcher = *self;
   if (!file.append(status)) return 1;
 
   Output output;

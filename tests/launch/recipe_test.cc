@@ -21,6 +21,7 @@ ContainerRecipe full_container() {
 
 AttemptRecipe full_attempt() {
   AttemptRecipe recipe;
+  recipe.launcher = {7, 99};
   recipe.argv = {"/bin/bash", "-c", std::string("echo \0 zero", 11)};
   recipe.env = {"PATH=/usr/bin", "EMPTY="};
   recipe.cwd = "/mnt/sandbox";
@@ -66,6 +67,7 @@ TEST(RecipeCodec, CarriesEveryFieldOfAnAttempt) {
   const auto decoded = decode_recipe(encode_recipe(written));
   ASSERT_TRUE(decoded) << decoded.error().message();
   const auto& read = std::get<AttemptRecipe>(*decoded);
+  EXPECT_EQ(read.launcher, written.launcher);
   EXPECT_EQ(read.argv, written.argv);
   EXPECT_EQ(read.env, written.env);
   EXPECT_EQ(read.cwd, "/mnt/sandbox");

@@ -169,13 +169,15 @@ TEST_F(FetchScenario, SecretsAreInNoOutput) {
     return "http://me:canary-password@" + server_.host() + "/" + path + "?key=canary-query";
   };
   const std::string more = "', credential: store, headers: {X-Token: canary-header}";
-  ASSERT_TRUE(replace_file(folder_ / "task.yaml", "processes:\n- name: get\n  fetch: {uri: '" +
-                                                      secret_uri("stall/1/a") + more +
-                                                      ", cache: true}\n"
-                                                      "- name: refused\n  max_failures: 1\n  fetch: {uri: '" +
-                                                      secret_uri("404/b") + more +
-                                                      "}\n"
-                                                      "sandbox: {network: host}\n"));
+  ASSERT_TRUE(
+      replace_file(folder_ / "task.yaml", "processes:\n- name: get\n  fetch: {uri: '" + secret_uri("stall/1/a") + more +
+                                              ", cache: true}\n"
+                                              "- name: refused\n  max_failures: 1\n  fetch: {uri: '" +
+                                              secret_uri("404/b") + more +
+                                              "}\n"
+                                              "- {name: gate, cmdline: 'until [ -e go ]; do sleep 0.01; done'}\n"
+                                              "constraints: [{order: [gate, refused]}]\n"
+                                              "sandbox: {network: host}\n"));
   const std::string work = folder_ / "work";
   DewarCommand run({"run", folder_ / "task.yaml", "-o", "jsonl", "--work-dir", work, "--task-id", "secrets"},
                    DewarCommand::Output::kPipe, {"DEWAR_FETCH_CONFIG=" + (folder_ / "fetch.conf")});
@@ -187,6 +189,8 @@ TEST_F(FetchScenario, SecretsAreInNoOutput) {
   EXPECT_THAT(asked, HasSubstr("canary-of-a-file")) << "it was sent where it belongs";
   const std::string seen = all_processes();
   EXPECT_THAT(seen, HasSubstr("dewar-fetch"));
+  // Only now may the other fail, and the task with it.
+  ASSERT_TRUE(replace_file(work + "/slaves/local/frameworks/local/executors/secrets/runs/latest/sandbox/go", ""));
   EXPECT_EQ(run.wait(), 1);
   EXPECT_THAT(run.out(), HasSubstr("HTTP 404 from 127.0.0.1"));
   EXPECT_THAT(run.out(), HasSubstr("no such key"));

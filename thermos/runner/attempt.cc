@@ -197,7 +197,9 @@ Result<void> Attempt::make(const RunnerSpec& spec, const Container& container, c
   launcher_ = DEWAR_TRY(identify(launcher));
   DEWAR_TRY(make_dirs(log_folder(spec, process.name, run_)));
   leaf_ = DEWAR_TRY(make_leaf(container.cgroup(), leaf_name(spec, process.name, run_)));
-  recipe_ = encode_recipe(make_recipe(spec, process, run_, *leaf_));
+  AttemptRecipe recipe = make_recipe(spec, process, run_, *leaf_);
+  recipe.launcher = launcher_;
+  recipe_ = encode_recipe(recipe);
   const int size = static_cast<int>(recipe_.size());
   if (size > 65536 && ::fcntl(recipe_pipe_.get(), F_SETPIPE_SZ, size) < 0) return fail_errno("widen the recipe's pipe");
   return {};
