@@ -28,6 +28,16 @@ def output_of(*argv, **more):
     return json.loads(subprocess.run([str(a) for a in argv], check=True, capture_output=True, **more).stdout)
 
 
+def on_tmpfs(env, folder):
+    """A folder in memory until the end: how long a disk's file system takes to make thirty files depends on what was removed
+    from it last. OCI runtimes keep their state in such a one, too."""
+    if not folder.exists():
+        folder.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "dewar-bench", folder], check=True)
+        env.at_end.callback(subprocess.run, ["umount", folder], check=True)
+    return folder
+
+
 class Attempts:
     """In a running task, from the decision to the program's first instruction."""
 
@@ -46,7 +56,7 @@ class Attempts:
     def ours(self, count, *options):
         self.number += 1
         return output_of(self.env.bin / "drive_attempts", "-n", count, "-f", self.filter, *options,
-                         self.env.scratch / f"attempts-{self.number}", self.env.bin / "bench_first")
+                         on_tmpfs(self.env, self.env.scratch / "attempts") / str(self.number), self.env.bin / "bench_first")
 
     def limit(self, count, *options):
         self.prepare()
@@ -55,8 +65,7 @@ class Attempts:
 
 
 class Tasks:
-    """A whole task: from the command to its end. The work dir is a tmpfs, as the folder is in which OCI runtimes keep their
-    state: how long a disk's file system takes to make thirty files depends on what was removed from it last."""
+    """A whole task: from the command to its end."""
 
     def __init__(self, env):
         self.env, self.number = env, 0
@@ -83,10 +92,7 @@ class Tasks:
 
     def prepare(self):
         self.file.write_text(TASK)
-        if not self.work.exists():
-            self.work.mkdir()
-            subprocess.run(["mount", "-t", "tmpfs", "dewar-bench", self.work], check=True)
-            self.env.at_end.callback(subprocess.run, ["umount", self.work], check=True)
+        on_tmpfs(self.env, self.work)
         while len(self.bundles) < MOST_AT_ONCE:
             self.bundles.append(make_bundle(self.env.scratch / f"bundle-{len(self.bundles)}"))
 
