@@ -101,7 +101,7 @@ Result<Init> start_init(const ContainerSpec& spec, Cgroup& cgroup) {
   DEWAR_TRY(cgroup.allow_devices(devices).context("step devices"));
   if (sandbox.network == Network::kHost && sandbox.enforce_ports)
     DEWAR_TRY(allow_only_ports(spec.ports, cgroup.unified()).context("step ports"));
-  const Cgroup leaf = DEWAR_TRY(cgroup.create_unmeasured_leaf(kInitLeaf).context("step cgroup"));
+  const Cgroup leaf = DEWAR_TRY(cgroup.create_leaf(kInitLeaf, /*measured=*/false).context("step cgroup"));
   DEWAR_TRY(make_dirs(spec.root_folder, 0700).context("step root"));
   return spawn_init(spec, cgroup, leaf).context("step launch");
 }

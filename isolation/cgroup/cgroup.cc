@@ -100,16 +100,9 @@ Result<Cgroup> Cgroup::find(const CgroupLayout& layout, const std::string& name)
   return group;
 }
 
-Result<Cgroup> Cgroup::create_leaf(const std::string& name) const {
+Result<Cgroup> Cgroup::create_leaf(const std::string& name, bool measured) const {
   if (!is_group_name(name)) return fail(std::errc::invalid_argument, "name a cgroup '" + name + "'");
-  Cgroup made = leaf(name);
-  DEWAR_TRY(made.make());
-  return made;
-}
-
-Result<Cgroup> Cgroup::create_unmeasured_leaf(const std::string& name) const {
-  if (!is_group_name(name)) return fail(std::errc::invalid_argument, "name a cgroup '" + name + "'");
-  Cgroup made = leaf(name, false);
+  Cgroup made = leaf(name, measured);
   DEWAR_TRY(made.make());
   return made;
 }

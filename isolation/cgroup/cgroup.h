@@ -39,10 +39,9 @@ class Cgroup {
   /// A leaf below a task's group, for one attempt: only in the hierarchies that count per attempt (cgroup2, v1's memory
   /// and, where there is no cgroup2, cpuacct); in the others the attempt joins the task's group itself. Errors as
   /// above.
-  Result<Cgroup> create_leaf(const std::string& name) const;
-  /// A leaf where a process is found again and that measures nothing: only in the hierarchy that is swept. (A memory
-  /// group is what costs the kernel most of all that a task is made of.)
-  Result<Cgroup> create_unmeasured_leaf(const std::string& name) const;
+  /// One that is not `measured` is only where it is swept: to find a process again. (A memory group is what costs the
+  /// kernel most of all that a task is made of.)
+  Result<Cgroup> create_leaf(const std::string& name, bool measured = true) const;
   Result<Cgroup> find_leaf(const std::string& name) const;
   /// Names of the leaves there are.
   std::vector<std::string> leaves() const;
@@ -64,9 +63,8 @@ class Cgroup {
   std::vector<LimitFile> limit_files(const Limits& limits) const;
   /// The limits as the kernel says they are, in `Limits`' units (0: none; the weight of a group that was never set is
   /// one core's).
-  Result<Limits> limits() const;
-  /// The same of a group that was made with `limits`: what has no limit there is not looked at.
-  Result<Limits> limits_as_set(const Limits& limits) const;
+  /// Of a group that was made with `made_with`, what has no limit there is not looked at.
+  Result<Limits> limits(const Limits* made_with = nullptr) const;
 
   /// From now on only these devices can be opened or made by what lives here. For a task's new, empty group. Errors:
   /// ENOTSUP where there is neither v1's controller nor cgroup2.
@@ -125,7 +123,6 @@ class Cgroup {
   std::vector<std::string> own_folders() const;
   Result<void> make() const;
   Place place_of(std::string_view controller) const;
-  Result<Limits> read_limits(const Limits* set) const;
   Result<std::vector<std::string>> write_limits(const Limits& limits, bool first = false);
 
   std::string unified_;

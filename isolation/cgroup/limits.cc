@@ -186,14 +186,14 @@ std::vector<Cgroup::LimitFile> Cgroup::limit_files(const Limits& limits) const {
   return files;
 }
 
-Result<Limits> Cgroup::read_limits(const Limits* set) const {
+Result<Limits> Cgroup::limits(const Limits* made_with) const {
   Limits limits;
   for (const Knob& knob : knobs()) {
     const Place place = place_of(knob.controller);
     const KnobForm& form = knob.form(place.version);
     if (place.folder.empty() || form.file == nullptr) continue;
-    for (const std::string& key : set != nullptr ? keys_of(knob, *set, false) : keys_of(knob, limits)) {
-      if (set != nullptr && !differs(knob, form, *set, key)) continue;
+    for (const std::string& key : made_with != nullptr ? keys_of(knob, *made_with, false) : keys_of(knob, limits)) {
+      if (made_with != nullptr && !differs(knob, form, *made_with, key)) continue;
       const auto text = read_file(place.folder + "/" + knob_file(form, key));
       if (text) {
         form.read(*text, limits, key);
@@ -207,9 +207,5 @@ Result<Limits> Cgroup::read_limits(const Limits* set) const {
     limits.cpuset.clear();
   return limits;
 }
-
-Result<Limits> Cgroup::limits() const { return read_limits(nullptr); }
-
-Result<Limits> Cgroup::limits_as_set(const Limits& limits) const { return read_limits(&limits); }
 
 }  // namespace dewar

@@ -30,7 +30,7 @@ LimitsWatch::LimitsWatch(const WatchContext& context) : context_(context) {
   if (auto written = read_limits(context_.spec.run_folder)) {
     limits_ = std::move(written).take();
     if (auto set = context_.container.update(limits_); !set) tell(set.error().message());
-  } else if (auto set = context_.container.cgroup().limits_as_set(context_.spec.sandbox.limits)) {
+  } else if (auto set = context_.container.cgroup().limits(&context_.spec.sandbox.limits)) {
     limits_ = std::move(set).take();
     if (auto noted = write_limits(context_.spec.run_folder, limits_); !noted) tell(noted.error().message());
   }
